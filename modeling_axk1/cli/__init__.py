@@ -1,0 +1,55 @@
+"""The command `axk1`: noun, then verb. A command parses, calls one function and prints; rooms are imported inside it.
+
+Failed checks exit 1, wrong use exits 2, each with one clear line on stderr.
+"""
+
+import sys
+
+import typer
+
+from modeling_axk1.cli import data, hub, tokenizer, train, weights
+from modeling_axk1.cli.quickstart import quickstart
+from modeling_axk1.errors import AXK1Error
+
+app = typer.Typer(
+    name="axk1",
+    help="A.X K1, the open release: from raw text to a published model that from_pretrained loads.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(quickstart)
+app.add_typer(data.app, name="data")
+app.add_typer(tokenizer.app, name="tokenizer")
+app.add_typer(train.app, name="train")
+app.add_typer(weights.app, name="weights")
+app.add_typer(hub.app, name="hub")
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        from modeling_axk1 import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every expected failure becomes one line on stderr and an exit code."""
+    try:
+        app()
+    except AXK1Error as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        # A full disk, a missing file or a refused permission: what the system says, and about which file.
+        where = f": {error.filename}" if error.filename else ""
+        _fail(f"{error.strerror or error}{where}", 1)
+    except KeyboardInterrupt:
+        _fail("interrupted; run the same command again to go on", 130)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"axk1: error: {message}", file=sys.stderr)
+    sys.exit(code)

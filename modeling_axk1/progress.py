@@ -1,0 +1,45 @@
+"""One look for every long piece of work: a bar on a terminal, silence elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Advance(Protocol):
+    """Move the bar by `amount` and, if given, change the note shown behind it."""
+
+    def __call__(self, amount: float = 1, note: str | None = None) -> None: ...
+
+
+@contextmanager
+def progress_bar(description: str, total: float | None) -> Iterator[Advance]:
+    """Show a bar on stderr while the block runs; draws nothing when stderr is not a terminal.
+
+    Example:
+        with progress_bar("reading", total=len(files)) as advance:
+            for file in files:
+                advance(1, note=file.name)
+
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(description, total=total, note="")
+
+        def advance(amount: float = 1, note: str | None = None) -> None:
+            if note is None:
+                bar.advance(task, amount)
+            else:
+                bar.update(task, advance=amount, note=note)
+
+        yield advance
