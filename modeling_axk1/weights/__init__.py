@@ -1,0 +1,15 @@
+"""Safetensors checkpoints: name, read, plan, write and check their tensors, on any machine and without torch.
+
+    names        config -> every tensor's name, shape and meaning; parameters total and active
+    dtypes       the format's element types and their widths
+    header       read and validate the header of one safetensors file
+    checkpoint   a folder: its index, its shards, and whether they agree
+    coverage     what a checkpoint lacks, has too much or has in another shape, against its config
+    plan         which tensor goes into which shard (pure)
+    write        RawTensor -> shards and index, the index last
+    inspect      what a checkpoint holds, from its headers
+    verify       everything that can be wrong with a checkpoint, as a list
+    strict_json  JSON without duplicates, surprises or tracebacks
+
+Whoever needs one imports it from its module, so that nobody pays for the others.
+"""
