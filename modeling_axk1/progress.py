@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 class Advance(Protocol):
     """Move the bar by `amount` and, if given, change the note shown behind it."""
 
-    def __call__(self, amount: float = 1, note: str | None = None) -> None: ...
+    def __call__(self, amount: float = 1, note: str | None = None) -> None: ...  # noqa: D102
 
 
 @contextmanager

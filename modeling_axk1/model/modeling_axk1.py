@@ -1,0 +1,482 @@
+# Copyright 2026 the contributors of the A.X K1 open release. Licensed under the Apache License, Version 2.0.
+"""A.X K1, from top to bottom: norm, rotary position, latent attention, router, experts, layer, model, language model.
+
+A token's way through one layer:
+
+    hidden ── input_layernorm ── latent attention ──(+)── post_attention_layernorm ── MLP ── post_mlp_layernorm ──(+)──
+         └───────────────────────────────────────────┘ └──────────────────────────────────────(sparse layers only)─┘
+
+The MLP of the first layer is dense; every other layer has one shared expert that all tokens pass and many routed
+experts, of which each token visits a few. `post_mlp_layernorm` is what A.X K1 adds to the DeepSeek-V3 design.
+
+Shapes are written as suffixes:
+    B batch   T tokens of this call   S tokens seen so far, this call's included   D hidden_size   V vocabulary
+    H heads   Q q_lora_rank   L kv_lora_rank (the latent)   N qk_nope_head_dim   R qk_rope_head_dim   C v_head_dim
+    X tokens of the whole batch, B*T   E routed experts   G groups of experts   K experts per token   F expert width
+
+Parameter names are those of the published checkpoint. Sources: DeepSeek-V2 (arXiv 2405.04434) for latent attention,
+DeepSeek-V3 (arXiv 2412.19437) for the router, the A.X K1 technical report (arXiv 2601.09200) for the extra norm.
+This file travels to the hub beside configuration_axk1.py and imports nothing else of this package.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.cache_utils import Cache, DynamicCache
+from transformers.generation import GenerationMixin
+from transformers.integrations import use_experts_implementation
+from transformers.masking_utils import create_causal_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import MoeCausalLMOutputWithPast, MoeModelOutputWithPast
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
+from transformers.utils import can_return_tuple
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from .configuration_axk1 import AXK1Config
+
+
+class AXK1RMSNorm(nn.Module):
+    """Divide by the root of the mean square, in float32, then scale."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        x_fp32 = x.float()
+        x_fp32 = x_fp32 * torch.rsqrt(x_fp32.pow(2).mean(-1, keepdim=True) + self.eps)
+        return self.weight * x_fp32.to(x.dtype)
+
+
+class AXK1RotaryEmbedding(nn.Module):
+    """Cosine and sine of every position's angle, one angle for each pair of rotary dimensions."""
+
+    def __init__(self, config: AXK1Config) -> None:
+        super().__init__()
+        self.config = config
+        inv_freq, self.attention_scaling = self.frequencies()
+        self.register_buffer("inv_freq", inv_freq, persistent=False)
+
+    def frequencies(self) -> tuple[Tensor, float]:
+        """Return the R/2 frequencies and the factor on cosine and sine (YaRN's temperature; 1 otherwise)."""
+        rope = self.config.rope_parameters
+        if rope["rope_type"] != "default":
+            return ROPE_INIT_FUNCTIONS[rope["rope_type"]](self.config)
+        exponent = torch.arange(0, self.config.qk_rope_head_dim, 2, dtype=torch.float) / self.config.qk_rope_head_dim
+        return rope["rope_theta"] ** -exponent, 1.0
+
+    @torch.no_grad()
+    def forward(self, hidden_BTD: Tensor, position_ids_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Return cosine and sine, [B, 1, T, R/2] in the dtype of `hidden_BTD`; angles are float32."""
+        angle = position_ids_BT[:, None, :, None].float() * self.inv_freq.float()
+        cos, sin = angle.cos() * self.attention_scaling, angle.sin() * self.attention_scaling
+        return cos.to(hidden_BTD.dtype), sin.to(hidden_BTD.dtype)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor, interleave: bool) -> Tensor:
+    """Turn each pair of rotary dimensions by its angle.
+
+    Pairs are neighbours (x0, x1) when `interleave`, else one from each half (x0, x_R/2). The result always has the
+    pairs' first members before their second ones: queries and keys are permuted alike, so their products are the same.
+    """
+    first, second = (x[..., 0::2], x[..., 1::2]) if interleave else x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query_BHTK: Tensor,
+    key_BHSK: Tensor,
+    value_BHSC: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor]:
+    """Attention written out: softmax in float32 over the scaled, masked products. Returns [B, T, H, C] and weights."""
+    scores_BHTS = query_BHTK @ key_BHSK.transpose(2, 3) * scaling
+    if attention_mask is not None:
+        scores_BHTS = scores_BHTS + attention_mask
+    weights_BHTS = scores_BHTS.softmax(dim=-1, dtype=torch.float32).to(query_BHTK.dtype)
+    weights_BHTS = F.dropout(weights_BHTS, p=dropout, training=module.training)
+    return (weights_BHTS @ value_BHSC).transpose(1, 2).contiguous(), weights_BHTS
+
+
+class AXK1Attention(nn.Module):
+    """Multi-head latent attention: the cache holds one latent and one rotary key a token, for all heads together.
+
+    Keys and values of the heads are unfolded from the latent by `kv_b_proj`; queries pass a bottleneck of their own.
+    """
+
+    is_causal = True
+    num_key_value_groups = 1  # each head has its own key and value; transformers' attention functions ask
+
+    def __init__(self, config: AXK1Config, layer_idx: int) -> None:
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.scaling = config.qk_head_dim**-0.5 * _yarn_softmax_factor(config.rope_parameters)
+        D, H, bias = config.hidden_size, config.num_attention_heads, config.attention_bias
+        self.q_a_proj = nn.Linear(D, config.q_lora_rank, bias=bias)
+        self.q_a_layernorm = AXK1RMSNorm(config.q_lora_rank, config.rms_norm_eps)
+        self.q_b_proj = nn.Linear(config.q_lora_rank, H * config.qk_head_dim, bias=False)
+        self.kv_a_proj_with_mqa = nn.Linear(D, config.kv_lora_rank + config.qk_rope_head_dim, bias=bias)
+        self.kv_a_layernorm = AXK1RMSNorm(config.kv_lora_rank, config.rms_norm_eps)
+        self.kv_b_proj = nn.Linear(config.kv_lora_rank, H * (config.qk_nope_head_dim + config.v_head_dim), bias=False)
+        self.o_proj = nn.Linear(H * config.v_head_dim, D, bias=bias)
+
+    def forward(
+        self,
+        hidden_BTD: Tensor,
+        position_embeddings: tuple[Tensor, Tensor],
+        attention_mask: Tensor | None,
+        past_key_values: Cache | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        config, (cos, sin) = self.config, position_embeddings
+        B, T, _ = hidden_BTD.shape
+
+        query_BHTK = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(hidden_BTD)))
+        query_BHTK = query_BHTK.view(B, T, -1, config.qk_head_dim).transpose(1, 2)
+        q_nope_BHTN, q_rope_BHTR = query_BHTK.split([config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1)
+        query_BHTK = torch.cat([q_nope_BHTN, rotate(q_rope_BHTR, cos, sin, config.rope_interleave)], dim=-1)
+
+        latent_BTL, k_rope_BTR = self.kv_a_proj_with_mqa(hidden_BTD).split(
+            [config.kv_lora_rank, config.qk_rope_head_dim], dim=-1
+        )
+        # As one head of four dimensions, every kind of cache of transformers can hold both.
+        latent_B1SL = self.kv_a_layernorm(latent_BTL)[:, None]
+        k_rope_B1SR = rotate(k_rope_BTR[:, None], cos, sin, config.rope_interleave)
+        if past_key_values is not None:
+            latent_B1SL, k_rope_B1SR = past_key_values.update(latent_B1SL, k_rope_B1SR, self.layer_idx)
+        key_BHSK, value_BHSC = self.expand(latent_B1SL, k_rope_B1SR)
+
+        attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            config._attn_implementation, eager_attention_forward
+        )
+        out_BTHC, weights_BHTS = attention(
+            self,
+            query_BHTK,
+            key_BHSK,
+            value_BHSC,
+            attention_mask,
+            dropout=config.attention_dropout if self.training else 0.0,
+            scaling=self.scaling,
+            **kwargs,
+        )
+        return self.o_proj(out_BTHC.reshape(B, T, -1)), weights_BHTS
+
+    def expand(self, latent_B1SL: Tensor, k_rope_B1SR: Tensor) -> tuple[Tensor, Tensor]:
+        """Unfold keys [B, H, S, N+R] and values [B, H, S, C] of all heads from the latent and the shared rotary key."""
+        config = self.config
+        B, _, S, _ = latent_B1SL.shape
+        kv_BHSM = self.kv_b_proj(latent_B1SL).view(B, S, config.num_attention_heads, -1).transpose(1, 2)
+        k_nope_BHSN, value_BHSC = kv_BHSM.split([config.qk_nope_head_dim, config.v_head_dim], dim=-1)
+        k_rope_BHSR = k_rope_B1SR.expand(-1, config.num_attention_heads, -1, -1)
+        return torch.cat([k_nope_BHSN, k_rope_BHSR], dim=-1), value_BHSC
+
+
+def _yarn_softmax_factor(rope: dict) -> float:
+    """Factor on the softmax scale when YaRN moves its temperature there (`mscale_all_dim`; 0 leaves it on cos, sin)."""
+    mscale, factor = rope.get("mscale_all_dim") or 0.0, rope.get("factor") or 1.0
+    if rope["rope_type"] == "default" or not mscale or factor <= 1:
+        return 1.0
+    return (0.1 * mscale * math.log(factor) + 1.0) ** 2
+
+
+class AXK1MLP(nn.Module):
+    """A gated MLP: the dense layers' whole MLP and the sparse layers' shared expert."""
+
+    def __init__(self, config: AXK1Config, intermediate_size: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, intermediate_size, bias=False)
+        self.down_proj = nn.Linear(intermediate_size, config.hidden_size, bias=False)
+        self.act_fn = ACT2FN[config.hidden_act]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))
+
+
+class AXK1TopkRouter(nn.Module):
+    """Choose K experts a token: sigmoid scores, a few groups first, then the best experts of those groups."""
+
+    def __init__(self, config: AXK1Config) -> None:
+        super().__init__()
+        self.config = config
+        self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
+        bias = torch.zeros(config.n_routed_experts) if config.use_router_bias else None
+        self.register_buffer("e_score_correction_bias", bias)
+
+    def forward(self, hidden_XD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits [X, E], weights [X, K] (both float32) and the chosen experts' indices [X, K]."""
+        config = self.config
+        logits_XE = F.linear(hidden_XD.float(), self.weight.float())
+        scores_XE = logits_XE.sigmoid()
+        # The bias shifts who is chosen, never the weight of the chosen.
+        choice_XE = scores_XE if self.e_score_correction_bias is None else scores_XE + self.e_score_correction_bias
+
+        choice_XGE = choice_XE.unflatten(-1, (config.n_group, -1))
+        group_score_XG = choice_XGE.topk(2, dim=-1).values.sum(dim=-1)
+        groups_XG = group_score_XG.topk(config.topk_group, dim=-1, sorted=False).indices
+        excluded_XG = torch.ones_like(group_score_XG, dtype=torch.bool).scatter(1, groups_XG, False)
+        # -inf, not 0: with a negative bias a permitted expert may score below 0 and must still win.
+        choice_XE = choice_XGE.masked_fill(excluded_XG[..., None], float("-inf")).flatten(-2)
+
+        experts_XK = choice_XE.topk(config.num_experts_per_tok, dim=-1, sorted=False).indices
+        weights_XK = scores_XE.gather(1, experts_XK)
+        if config.norm_topk_prob:
+            weights_XK = weights_XK / (weights_XK.sum(dim=-1, keepdim=True) + 1e-20)
+        return logits_XE, weights_XK * config.routed_scaling_factor, experts_XK
+
+
+@use_experts_implementation
+class AXK1Experts(nn.Module):
+    """All routed experts of a layer, fused as the checkpoint stores them: gate and up stacked, one tensor for all.
+
+    transformers' experts interface may replace `forward` (grouped_mm, CUDA kernels, expert parallelism); what stands
+    here is its "eager" implementation.
+    """
+
+    def __init__(self, config: AXK1Config) -> None:
+        super().__init__()
+        self.num_experts, D, F_ = config.n_routed_experts, config.hidden_size, config.moe_intermediate_size
+        self.gate_up_proj = nn.Parameter(torch.empty(self.num_experts, 2 * F_, D))
+        self.down_proj = nn.Parameter(torch.empty(self.num_experts, D, F_))
+        self.act_fn = ACT2FN[config.hidden_act]
+
+    def forward(self, hidden_XD: Tensor, experts_XK: Tensor, weights_XK: Tensor) -> Tensor:
+        """Return the weighted sum [X, D] of each token's experts: sort by expert once, one product an expert."""
+        K = experts_XK.shape[1]
+        order = experts_XK.flatten().argsort(stable=True)
+        token_of = order // K
+        # An index of num_experts marks a token whose expert lives on another rank; it sorts last and is left out.
+        counts = experts_XK.flatten().bincount(minlength=self.num_experts)[: self.num_experts].tolist()
+        out_XD = torch.zeros_like(hidden_XD)
+        start = 0
+        for expert, count in enumerate(counts):
+            if count == 0:
+                continue
+            rows = slice(start, start + count)
+            start += count
+            tokens = token_of[rows]
+            gate, up = F.linear(hidden_XD[tokens], self.gate_up_proj[expert]).chunk(2, dim=-1)
+            y = F.linear(self.act_fn(gate) * up, self.down_proj[expert])
+            y = y * weights_XK.flatten()[order[rows], None]
+            out_XD = out_XD.index_add(0, tokens, y.to(out_XD.dtype))
+        return out_XD
+
+
+class AXK1MoE(nn.Module):
+    """Sparse MLP: what the shared expert says of every token, plus what the routed experts say of theirs."""
+
+    def __init__(self, config: AXK1Config) -> None:
+        super().__init__()
+        self.gate = AXK1TopkRouter(config)
+        self.experts = AXK1Experts(config)
+        self.shared_experts = AXK1MLP(config, config.moe_intermediate_size * config.n_shared_experts)
+
+    def forward(self, hidden_BTD: Tensor) -> Tensor:
+        hidden_XD = hidden_BTD.flatten(0, 1)
+        _, weights_XK, experts_XK = self.gate(hidden_XD)
+        routed_XD = self.experts(hidden_XD, experts_XK, weights_XK)
+        return routed_XD.view_as(hidden_BTD) + self.shared_experts(hidden_BTD)
+
+
+class AXK1DecoderLayer(GradientCheckpointingLayer):
+    """Attention, then an MLP, each with a norm before it; the sparse MLP's output is normed once more.
+
+    Dense layers own `post_mlp_layernorm` too, and do not use it: the published checkpoint stores it for all layers.
+    """
+
+    def __init__(self, config: AXK1Config, layer_idx: int) -> None:
+        super().__init__()
+        self.is_sparse = config.mlp_layer_types[layer_idx] == "sparse"
+        self.self_attn = AXK1Attention(config, layer_idx)
+        self.mlp = AXK1MoE(config) if self.is_sparse else AXK1MLP(config, config.intermediate_size)
+        self.input_layernorm = AXK1RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = AXK1RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_mlp_layernorm = AXK1RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(
+        self,
+        hidden_BTD: Tensor,
+        position_embeddings: tuple[Tensor, Tensor],
+        attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        attended_BTD, _ = self.self_attn(
+            self.input_layernorm(hidden_BTD), position_embeddings, attention_mask, past_key_values, **kwargs
+        )
+        hidden_BTD = hidden_BTD + attended_BTD
+        mlp_BTD = self.mlp(self.post_attention_layernorm(hidden_BTD))
+        if self.is_sparse:
+            mlp_BTD = self.post_mlp_layernorm(mlp_BTD)
+        return hidden_BTD + mlp_BTD
+
+
+class AXK1PreTrainedModel(PreTrainedModel):
+    """What all A.X K1 models share: the config class, initial values, and what transformers may do with them."""
+
+    config: AXK1Config
+    config_class = AXK1Config
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["AXK1DecoderLayer"]  # noqa: RUF012 (transformers reads these lists off the class)
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _keep_in_fp32_modules_strict = ["e_score_correction_bias"]  # noqa: RUF012
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {  # noqa: RUF012
+        "hidden_states": AXK1DecoderLayer,
+        "attentions": AXK1Attention,
+        "router_logits": OutputRecorder(AXK1TopkRouter, index=0),
+    }
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        std = self.config.initializer_range
+        if isinstance(module, AXK1TopkRouter):
+            init.normal_(module.weight, mean=0.0, std=std)
+            if module.e_score_correction_bias is not None:
+                init.zeros_(module.e_score_correction_bias)
+        elif isinstance(module, AXK1Experts):
+            init.normal_(module.gate_up_proj, mean=0.0, std=std)
+            init.normal_(module.down_proj, mean=0.0, std=std)
+        elif isinstance(module, AXK1RotaryEmbedding):
+            init.copy_(module.inv_freq, module.frequencies()[0])
+
+
+class AXK1Model(AXK1PreTrainedModel):
+    """Embedding, the decoder layers, a last norm: token ids to hidden states."""
+
+    def __init__(self, config: AXK1Config) -> None:
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(AXK1DecoderLayer(config, i) for i in range(config.num_hidden_layers))
+        self.norm = AXK1RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.rotary_emb = AXK1RotaryEmbedding(config)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> MoeModelOutputWithPast:
+        """Run the decoder.
+
+        Args:
+            input_ids: [B, T] token ids; or give `inputs_embeds`, [B, T, D].
+            attention_mask: [B, S], 1 for tokens and 0 for padding on either side.
+            position_ids: [B, T]; counted on from the cache when absent.
+            past_key_values: latents and rotary keys of earlier tokens, of any transformers cache class.
+            inputs_embeds: [B, T, D] in place of `input_ids`.
+            use_cache: make a cache when none is given.
+            **kwargs: output_router_logits, output_hidden_states, output_attentions, return_dict.
+
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds, and not both")
+        hidden_BTD = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        if use_cache and past_key_values is None:
+            past_key_values = DynamicCache(config=self.config)
+        if position_ids is None:
+            seen = past_key_values.get_seq_length() if past_key_values is not None else 0
+            position_ids = (torch.arange(hidden_BTD.shape[1], device=hidden_BTD.device) + seen)[None]
+
+        mask = create_causal_mask(
+            config=self.config,
+            inputs_embeds=hidden_BTD,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            position_ids=position_ids,
+        )
+        position_embeddings = self.rotary_emb(hidden_BTD, position_ids)
+        for layer in self.layers:
+            hidden_BTD = layer(hidden_BTD, position_embeddings, mask, past_key_values, **kwargs)
+        return MoeModelOutputWithPast(last_hidden_state=self.norm(hidden_BTD), past_key_values=past_key_values)
+
+
+class AXK1ForCausalLM(AXK1PreTrainedModel, GenerationMixin):
+    """A.X K1 as a language model: hidden states to logits over the vocabulary.
+
+    Example:
+        >>> model = AXK1ForCausalLM.from_pretrained("path/to/checkpoint")
+        >>> model.generate(**tokenizer("Hello", return_tensors="pt"), max_new_tokens=20)
+
+    """
+
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012 (only if config ties them)
+
+    def __init__(self, config: AXK1Config) -> None:
+        super().__init__(config)
+        self.model = AXK1Model(config)
+        self.vocab_size = config.vocab_size
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> MoeCausalLMOutputWithPast:
+        """Run the model; the other arguments are those of `AXK1Model.forward`.
+
+        `labels`: [B, T] token ids to predict, each from the tokens before it; -100 is left out of the loss.
+        `logits_to_keep`: only the last so many positions' logits (0: all), or the positions in this 1-D tensor.
+        """
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits_BTV = self.lm_head(outputs.last_hidden_state[:, kept])
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits=logits_BTV, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
+        return MoeCausalLMOutputWithPast(
+            loss=loss,
+            logits=logits_BTV,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            router_logits=outputs.router_logits,
+        )
+
+
+__all__ = ["AXK1ForCausalLM", "AXK1Model", "AXK1PreTrainedModel"]
