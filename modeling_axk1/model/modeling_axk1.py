@@ -43,8 +43,13 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from .configuration_axk1 import AXK1Config
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Widen half precision to float32; what is float32 or wider stays as it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class AXK1RMSNorm(nn.Module):
-    """Divide by the root of the mean square, in float32, then scale."""
+    """Divide by the root of the mean square, at least in float32, then scale."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -52,9 +57,9 @@ class AXK1RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        x_fp32 = x.float()
-        x_fp32 = x_fp32 * torch.rsqrt(x_fp32.pow(2).mean(-1, keepdim=True) + self.eps)
-        return self.weight * x_fp32.to(x.dtype)
+        wide = at_least_float32(x)
+        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        return self.weight * wide.to(x.dtype)
 
 
 class AXK1RotaryEmbedding(nn.Module):
@@ -218,9 +223,9 @@ class AXK1TopkRouter(nn.Module):
         self.register_buffer("e_score_correction_bias", bias)
 
     def forward(self, hidden_XD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits [X, E], weights [X, K] (both float32) and the chosen experts' indices [X, K]."""
+        """Return logits [X, E], weights [X, K] (at least float32) and the chosen experts' indices [X, K]."""
         config = self.config
-        logits_XE = F.linear(hidden_XD.float(), self.weight.float())
+        logits_XE = F.linear(at_least_float32(hidden_XD), at_least_float32(self.weight))
         scores_XE = logits_XE.sigmoid()
         # The bias shifts who is chosen, never the weight of the chosen.
         choice_XE = scores_XE if self.e_score_correction_bias is None else scores_XE + self.e_score_correction_bias

@@ -1,0 +1,31 @@
+"""What several test folders share: a small vocabulary, small models in both implementations, one way to run the CLI."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from modeling_axk1 import AXK1Config
+from modeling_axk1.model.presets import PRESETS
+
+torch.set_num_threads(2)
+
+
+def tiny_config(**changes) -> AXK1Config:
+    """The preset `tiny` with a vocabulary of 128 and the three special tokens at its end."""
+    defaults = {"vocab_size": 128, "bos_token_id": 125, "pad_token_id": 126, "eos_token_id": 127}
+    return AXK1Config(**{**PRESETS["tiny"], **defaults, **changes})
+
+
+@pytest.fixture
+def run_axk1():
+    """Run `python -m modeling_axk1 ARGS` as a person would, in a process of its own."""
+
+    def run(*args: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "modeling_axk1", *map(str, args)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **(env or {})})
+
+    return run
