@@ -1,0 +1,18 @@
+"""The child process of `serving`: ROOT PORT. Says `serving ENDPOINT` or `failed WHY`, and ends when stdin closes."""
+
+import sys
+from pathlib import Path
+
+from modeling_axk1.errors import AXK1Error
+from modeling_axk1.hub.server.process import run
+
+
+def _say(word: str, text: str) -> None:
+    print(word, text, flush=True)
+
+
+try:
+    run(Path(sys.argv[1]), "127.0.0.1", int(sys.argv[2]), lambda endpoint: _say("serving", endpoint), sys.stdin.read)
+except AXK1Error as error:
+    _say("failed", str(error))
+    sys.exit(error.exit_code)

@@ -1,0 +1,89 @@
+"""The hub as one ASGI application."""
+
+import errno
+from html import escape
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from modeling_axk1.hub.server.api import Api
+from modeling_axk1.hub.server.catalog import Catalog
+from modeling_axk1.hub.server.refusal import Refusal
+from modeling_axk1.hub.server.requests import refuse
+from modeling_axk1.hub.server.transfer import Transfer
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>axk1 hub</title></head>
+<body><main><h1>axk1 hub</h1>
+<p>Point huggingface_hub, transformers or datasets here: <code>HF_ENDPOINT={endpoint}</code></p>
+{lists}</main></body>
+</html>
+"""
+
+
+def build(catalog: Catalog) -> ASGIApp:
+    """Return the application that serves `catalog`."""
+
+    async def index(request: Request) -> Response:
+        names = await run_in_threadpool(catalog.names)
+        endpoint = str(request.base_url).rstrip("/")
+        return HTMLResponse(_PAGE.format(endpoint=escape(endpoint), lists=_lists(names)))
+
+    app = Starlette(
+        routes=[Route("/", index), *Api(catalog).routes(), *Transfer(catalog).routes()],
+        exception_handlers={Refusal: _on_refusal, OSError: _on_os_error, ClientDisconnect: _on_disconnect},
+    )
+
+    async def hub(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            # Routes see the path as it was sent; the convertors in `requests` unquote its parts.
+            scope = {**scope, "path": scope["raw_path"].decode("ascii")}
+            if (refusal := _from_a_web_page(scope)) is not None:
+                await refuse(refusal)(scope, receive, send)
+                return
+        await app(scope, receive, send)
+
+    return hub
+
+
+def _from_a_web_page(scope: Scope) -> Refusal | None:
+    """Refuse a change that some page in a browser asks for: this hub trusts who reaches it, and a page reaches it too.
+
+    Browsers add Origin to every such request; no hub client does.
+    """
+    if scope["method"] in {"GET", "HEAD"} or not any(name == b"origin" for name, _ in scope["headers"]):
+        return None
+    return Refusal(403, "a web page must not change this hub")
+
+
+def _on_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return refuse(error)
+
+
+def _on_os_error(request: Request, error: Exception) -> Response:
+    """Turn a full disk into 507, which clients do not retry, and say that nothing was changed."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return refuse(Refusal(507, "the hub's disk is full; nothing was changed"))
+    raise error
+
+
+def _on_disconnect(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody is there to read it
+
+
+def _lists(names: list[tuple[str, str]]) -> str:
+    lists = []
+    for kind, prefix in (("models", ""), ("datasets", "datasets/")):
+        items = "".join(
+            f'<li><a href="/{prefix}{escape(name)}/resolve/main/README.md">{escape(name)}</a></li>\n'
+            for found, name in names
+            if found == kind
+        )
+        lists.append(f"<h2>{kind.capitalize()}</h2>\n" + (f"<ul>\n{items}</ul>\n" if items else "<p>None yet.</p>\n"))
+    return "".join(lists)

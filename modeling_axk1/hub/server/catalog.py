@@ -1,0 +1,85 @@
+import fcntl
+import shutil
+import threading
+from pathlib import Path
+
+from modeling_axk1.errors import HubError
+from modeling_axk1.files import atomic_folder
+from modeling_axk1.hub.server.names import KINDS, check_repository
+from modeling_axk1.hub.server.refusal import Refusal, repository_not_found
+from modeling_axk1.hub.server.repository import Repository
+from modeling_axk1.hub.server.store import BlobStore
+
+
+class Catalog:
+    """The folder of a hub: its repositories and its blobs. One process owns it at a time.
+
+    Opening it clears away what a killed server left half done (git lock files, unfinished packs and uploads);
+    nothing that a client was told is done is ever among that.
+    """
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self._lock_file = (root / "lock").open("w")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock_file.close()
+            raise HubError(f"{root} is already served by another process; stop it or choose another --root") from None
+        self._repositories = root / "repositories"
+        self._open: dict[Path, Repository] = {}
+        self._changing = threading.Lock()
+        self._sweep()
+        self.blobs = BlobStore(root / "blobs")
+
+    def get(self, kind: str, namespace: str, name: str) -> Repository:
+        """Return a repository; refuses an unknown one (RepositoryNotFoundError in the client)."""
+        path = self._path(kind, namespace, name)
+        if not path.is_dir():
+            raise repository_not_found(f"{namespace}/{name}")
+        with self._changing:
+            # One object for each repository: it carries the lock that its writers share.
+            return self._open.setdefault(path, Repository(path))
+
+    def create(self, kind: str, namespace: str, name: str) -> None:
+        """Make an empty repository; refuses a name in use (409)."""
+        path = self._path(kind, namespace, name)
+        with self._changing:
+            if path.exists():
+                raise Refusal(409, f"the repository {namespace}/{name} already exists", "RepoExists")
+            with atomic_folder(path) as folder:
+                Repository.create(folder)
+
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Remove a repository; large files stay in the blob store, where others may share them."""
+        path = self._path(kind, namespace, name)
+        with self._changing:
+            if not path.is_dir():
+                raise repository_not_found(f"{namespace}/{name}")
+            self._open.pop(path, None)
+            # Gone in one step; what is left of the removal after a crash is swept at the next start.
+            gone = path.rename(path.with_name(f".{path.name}.part"))
+        shutil.rmtree(gone)
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return (kind, "namespace/name") of every repository, sorted."""
+        return [
+            (kind, f"{path.parent.name}/{path.name.removesuffix('.git')}")
+            for kind in KINDS.values()
+            for path in sorted((self._repositories / kind).glob("[!.]*/[!.]*.git"))
+        ]
+
+    def _path(self, kind: str, namespace: str, name: str) -> Path:
+        check_repository(namespace, name)
+        return self._repositories / kind / namespace / f"{name}.git"
+
+    def _sweep(self) -> None:
+        for leftover in [*self._repositories.glob("*/*/.*.part"), *self._repositories.glob("*/*/.*.old")]:
+            shutil.rmtree(leftover)
+        for repository in self._repositories.glob("*/*/*.git"):
+            for lock in [*repository.glob("*.lock"), *(repository / "refs").rglob("*.lock")]:
+                lock.unlink()
+            packs = repository / "objects" / "pack"
+            unfinished = [pack for pack in packs.glob("*.pack") if not pack.with_suffix(".idx").exists()]
+            for leftover in [*packs.glob("*.lock"), *unfinished]:
+                leftover.unlink()

@@ -1,0 +1,356 @@
+"""One bare git repository: what it holds at a revision, and the few ways to change it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dulwich.index import commit_tree
+from dulwich.object_store import MemoryObjectStore, iter_tree_contents, tree_lookup_path
+from dulwich.objects import Blob, Commit, Tag, Tree
+from dulwich.repo import Repo
+
+from modeling_axk1.hub.server import lfs
+from modeling_axk1.hub.server.commits import AddLarge, AddRegular, CommitRequest
+from modeling_axk1.hub.server.names import check_new_reference, is_commit_id
+from modeling_axk1.hub.server.refusal import Refusal, entry_not_found, revision_not_found
+
+DEFAULT_BRANCH = "main"
+
+_AUTHOR = b"axk1 hub <hub@localhost>"
+_FILE_MODE = 0o100644
+
+
+@dataclass(frozen=True)
+class File:
+    """A file at a revision; `oid` is its git blob, `size` its own size in bytes (not the pointer's)."""
+
+    path: str
+    oid: str
+    size: int
+    pointer: lfs.Pointer | None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder at a revision; `oid` is its git tree."""
+
+    path: str
+    oid: str
+
+
+@dataclass(frozen=True)
+class CommitEntry:
+    """One commit of the history; `date` is in seconds since 1970."""
+
+    oid: str
+    message: str
+    date: int
+
+
+class Repository:
+    """A bare repository at `path`.
+
+    Reading needs no lock: git objects never change. Writers of one repository take turns. A commit's objects are
+    written first, as one pack, and moving the branch is the last act: a crash before it leaves the old state.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writing = threading.Lock()
+
+    @classmethod
+    def create(cls, path: Path) -> "Repository":
+        """Make a repository in the empty folder `path`, with a first commit that names the large-file patterns."""
+        Repo.init_bare(path, default_branch=DEFAULT_BRANCH.encode()).close()
+        repository = cls(path)
+        with repository._open() as repo:
+            blob = Blob.from_string(lfs.DEFAULT_ATTRIBUTES.encode())
+            tree = Tree()
+            tree.add(lfs.ATTRIBUTES_FILE.encode(), _FILE_MODE, blob.id)
+            commit = _commit_object(tree.id, [], "initial commit")
+            repo.object_store.add_objects([(blob, None), (tree, None), (commit, None)])
+            repo.refs.set_if_equals(_branch(DEFAULT_BRANCH), None, commit.id)
+        return repository
+
+    # Reading
+
+    def resolve(self, revision: str) -> str:
+        """Return the commit id that a branch, a tag or a full commit id names."""
+        with self._open() as repo:
+            return self._resolve(repo, revision)
+
+    def references(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return (branches, tags), each {name: commit id}."""
+        with self._open() as repo:
+            branches = {name.decode(): oid.decode() for name, oid in repo.refs.as_dict(b"refs/heads").items()}
+            tags = {name.decode(): _peel(repo, oid) for name, oid in repo.refs.as_dict(b"refs/tags").items()}
+        return branches, tags
+
+    def listing(self, commit: str, path: str = "", *, recursive: bool = False) -> list[File | Folder]:
+        """Return what lies in the folder `path` ("" is the root) at a commit, or everything below it."""
+        with self._open() as repo:
+            mode_and_oid = _lookup(repo, commit, path)
+            if mode_and_oid is None or not isinstance(repo[mode_and_oid[1]], Tree):
+                raise entry_not_found(path)
+            depth = None if recursive else 0
+            prefix = f"{path}/" if path else ""
+            found = iter_tree_contents(repo.object_store, mode_and_oid[1], include_trees=True, max_depth=depth)
+            return [_entry(repo, prefix + item.path.decode(), item.sha) for item in found if item.path]
+
+    def entry(self, commit: str, path: str) -> File | Folder:
+        """Return the file or folder at `path` at a commit."""
+        with self._open() as repo:
+            mode_and_oid = _lookup(repo, commit, path)
+            if mode_and_oid is None or not path:
+                raise entry_not_found(path)
+            return _entry(repo, path, mode_and_oid[1])
+
+    def content(self, file: File) -> bytes:
+        """Return the bytes that git holds for a file: the file itself, or the pointer of a large one."""
+        with self._open() as repo:
+            return bytes(repo[file.oid.encode()].data)
+
+    def history(self, commit: str) -> list[CommitEntry]:
+        """Return the commits that lead to `commit`, newest first."""
+        with self._open() as repo:
+            return [_commit_entry(item) for item in _first_parents(repo, commit)]
+
+    def last_changes(self, commit: str, entries: list[File | Folder]) -> dict[str, CommitEntry]:
+        """Return, for each entry's path, the newest commit up to `commit` that changed it."""
+        changes: dict[str, CommitEntry] = {}
+        open_paths = {entry.path: entry.oid for entry in entries}
+        with self._open() as repo:
+            for item in _first_parents(repo, commit):
+                before = {path: _lookup(repo, item.parents[0].decode(), path) for path in open_paths if item.parents}
+                for path, oid in list(open_paths.items()):
+                    earlier = before.get(path)
+                    if earlier is None or earlier[1].decode() != oid:
+                        changes[path] = _commit_entry(item)
+                        del open_paths[path]
+                if not open_paths:
+                    break
+        return changes
+
+    # Writing
+
+    def commit(self, branch: str, request: CommitRequest, blob_size: Callable[[str], int | None]) -> str:
+        """Put the operations of `request` on `branch` as one commit and return its id.
+
+        A request that changes nothing makes no commit and returns the head. `blob_size` gives the size of an
+        uploaded large file, None when it was never uploaded.
+        """
+        with self._writing, self._open() as repo:
+            head = repo.refs.as_dict(b"refs/heads").get(branch.encode())
+            if head is None:
+                raise revision_not_found(branch)
+            if request.parent is not None and not head.decode().startswith(str(request.parent) or "-"):
+                raise Refusal(412, f"the commit was made for {request.parent!r}, but {branch} is at {head.decode()}")
+            old_tree = repo[head].tree
+            files = {item.path.decode(): item.sha for item in iter_tree_contents(repo.object_store, old_tree)}
+            new_blobs = _apply(repo, files, request, blob_size)
+            new_trees = MemoryObjectStore()
+            tree = commit_tree(new_trees, [(path.encode(), oid, _FILE_MODE) for path, oid in files.items()])
+            if tree == old_tree:
+                return str(head.decode())
+            commit = _commit_object(tree, [head], request.message)
+            objects = [*new_blobs, *(new_trees[oid] for oid in new_trees), commit]
+            unknown = {item.id: item for item in objects if item.id not in repo.object_store}
+            repo.object_store.add_objects([(item, None) for item in unknown.values()])
+            if not repo.refs.set_if_equals(_branch(branch), head, commit.id):
+                raise Refusal(412, f"{branch} moved while the commit was written")
+            return str(commit.id.decode())
+
+    def add_branch(self, name: str, revision: str) -> None:
+        """Start the branch `name` at a revision; refuses a name in use (409)."""
+        with self._writing, self._open() as repo:
+            target = self._resolve(repo, revision).encode()
+            self._add_reference(repo, _branch(check_new_reference(name)), target)
+
+    def add_tag(self, name: str, revision: str, message: str | None) -> None:
+        """Name a revision for good; refuses a name in use (409), whichever commit it names."""
+        with self._writing, self._open() as repo:
+            target = self._resolve(repo, revision).encode()
+            reference = _tag(check_new_reference(name))
+            if message:
+                tag = Tag()
+                tag.name, tag.object, tag.tagger = name.encode(), (Commit, target), _AUTHOR
+                tag.tag_time, tag.tag_timezone = int(time.time()), 0
+                tag.message = _message(message)
+                self._check_reference_is_free(repo, reference)
+                repo.object_store.add_objects([(tag, None)])
+                target = tag.id
+            self._add_reference(repo, reference, target)
+
+    def delete_branch(self, name: str) -> None:
+        """Forget a branch; the default branch stays."""
+        if name == DEFAULT_BRANCH:
+            raise Refusal(403, f"the branch {DEFAULT_BRANCH!r} cannot be deleted")
+        self._delete_reference(_branch(name), name)
+
+    def delete_tag(self, name: str) -> None:
+        """Forget a tag."""
+        self._delete_reference(_tag(name), name)
+
+    # Inside
+
+    @contextmanager
+    def _open(self) -> Iterator[Repo]:
+        repo = Repo(self.path)
+        # Not set through git's configuration: git itself warns about the old name and dulwich knows no other.
+        repo.object_store.fsync_object_files = True
+        try:
+            yield repo
+        finally:
+            repo.close()
+
+    @staticmethod
+    def _resolve(repo: Repo, revision: str) -> str:
+        references = repo.refs.as_dict(b"refs")
+        for place in ("heads", "tags"):
+            oid = references.get(f"{place}/{revision}".encode("utf-8", "replace"))
+            if oid is not None:
+                return _peel(repo, oid)
+        if is_commit_id(revision) and revision.encode() in repo.object_store:
+            return _peel(repo, revision.encode())
+        raise revision_not_found(revision)
+
+    def _add_reference(self, repo: Repo, reference: bytes, target: bytes) -> None:
+        self._check_reference_is_free(repo, reference)
+        repo.refs.add_if_new(reference, target)
+
+    @staticmethod
+    def _check_reference_is_free(repo: Repo, reference: bytes) -> None:
+        """Refuse a name in use as a branch or as a tag, or that would have to be a folder and a file at once."""
+        name = reference.split(b"/", 2)[2]
+        for place in (b"refs/heads", b"refs/tags"):
+            for other in repo.refs.as_dict(place):
+                if other == name or other.startswith(name + b"/") or name.startswith(other + b"/"):
+                    raise Refusal(409, f"the reference {other.decode()!r} already exists")
+
+    def _delete_reference(self, reference: bytes, name: str) -> None:
+        with self._writing, self._open() as repo:
+            oid = repo.refs.as_dict(b"refs").get(reference.removeprefix(b"refs/"))
+            if oid is None:
+                raise revision_not_found(name)
+            repo.refs.remove_if_equals(reference, oid)
+
+
+def _apply(
+    repo: Repo, files: dict[str, bytes], request: CommitRequest, blob_size: Callable[[str], int | None]
+) -> list[Blob]:
+    """Change `files` ({path: git blob id}) as the request says; return the blobs that it brings."""
+    blobs: list[Blob] = []
+    large: list[str] = []
+
+    def put(path: str, content: bytes) -> None:
+        blob = Blob.from_string(content)
+        blobs.append(blob)
+        files[path] = blob.id
+
+    for operation in request.operations:
+        path = operation.path
+        if isinstance(operation, AddRegular):
+            put(path, operation.content)
+        elif isinstance(operation, AddLarge):
+            stored = blob_size(operation.oid)
+            if stored is None or operation.size not in (None, stored):
+                raise Refusal(
+                    400, f"{path!r} must be uploaded first: no blob {operation.oid} of {operation.size} bytes"
+                )
+            put(path, lfs.Pointer(operation.oid, stored).to_bytes())
+            large.append(path)
+        else:
+            gone = [name for name in files if name.startswith(f"{path}/")] if operation.folder else [path]
+            if not gone or any(files.pop(name, None) is None for name in gone):
+                raise Refusal(404, f"A file with this name doesn't exist: {path!r}", "EntryNotFound")
+    _check_no_file_is_a_folder(files)
+    large = [path for path in large if path in files]
+    if large:
+        before = _attributes(repo, files, blobs)
+        after = lfs.track(before, large)
+        if after != before:
+            put(lfs.ATTRIBUTES_FILE, after.encode())
+    return blobs
+
+
+def _attributes(repo: Repo, files: dict[str, bytes], new_blobs: list[Blob]) -> str:
+    oid = files.get(lfs.ATTRIBUTES_FILE)
+    if oid is None:
+        return lfs.DEFAULT_ATTRIBUTES
+    blob = next((blob for blob in new_blobs if blob.id == oid), None) or repo[oid]
+    return str(blob.data.decode("utf-8", "replace"))
+
+
+def _check_no_file_is_a_folder(files: dict[str, bytes]) -> None:
+    for path in files:
+        parts = path.split("/")
+        for end in range(1, len(parts)):
+            if (parent := "/".join(parts[:end])) in files:
+                raise Refusal(400, f"{parent!r} cannot be a file and a folder at once ({path!r})")
+
+
+def _lookup(repo: Repo, commit: str, path: str) -> tuple[int, bytes] | None:
+    tree = repo[commit.encode()].tree
+    if not path:
+        return (0o040000, tree)
+    try:
+        mode, oid = tree_lookup_path(repo.object_store.__getitem__, tree, path.encode("utf-8", "replace"))
+    except (KeyError, NotADirectoryError, ValueError):
+        return None
+    return mode, oid
+
+
+def _entry(repo: Repo, path: str, oid: bytes) -> File | Folder:
+    item = repo[oid]
+    if isinstance(item, Tree):
+        return Folder(path, oid.decode())
+    pointer = lfs.read_pointer(item.data)
+    return File(path, oid.decode(), pointer.size if pointer else len(item.data), pointer)
+
+
+def _peel(repo: Repo, oid: bytes) -> str:
+    """Return the commit that an object is or that a tag names."""
+    item = repo[oid]
+    while isinstance(item, Tag):
+        item = repo[item.object[1]]
+    if not isinstance(item, Commit):
+        raise revision_not_found(oid.decode())
+    return str(item.id.decode())
+
+
+def _first_parents(repo: Repo, commit: str) -> Iterator[Commit]:
+    item = repo[commit.encode()]
+    yield item
+    while item.parents:
+        item = repo[item.parents[0]]
+        yield item
+
+
+def _commit_entry(item: Commit) -> CommitEntry:
+    return CommitEntry(item.id.decode(), item.message.decode("utf-8", "replace"), item.commit_time)
+
+
+def _commit_object(tree: bytes, parents: list[bytes], message: str) -> Commit:
+    commit = Commit()
+    commit.tree, commit.parents = tree, parents
+    commit.author = commit.committer = _AUTHOR
+    commit.author_time = commit.commit_time = int(time.time())
+    commit.author_timezone = commit.commit_timezone = 0
+    commit.message = _message(message)
+    return commit
+
+
+def _message(text: str) -> bytes:
+    """Return a message that git accepts: UTF-8, no NUL, never empty."""
+    return (text.replace("\0", "").strip() or "no message").encode("utf-8", "replace") + b"\n"
+
+
+def _branch(name: str) -> bytes:
+    return f"refs/heads/{name}".encode("utf-8", "replace")
+
+
+def _tag(name: str) -> bytes:
+    return f"refs/tags/{name}".encode("utf-8", "replace")
