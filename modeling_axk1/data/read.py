@@ -1,0 +1,74 @@
+"""Read documents from files, naming the exact place of whatever is wrong."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from modeling_axk1.data.document import Document
+from modeling_axk1.errors import DataError
+
+FIELDS = ("text", "language", "source", "source_version", "source_file", "license")
+
+
+def read_jsonl(path: Path) -> Iterator[Document]:
+    """Yield the documents of a JSON Lines file: one object per line with exactly the keys of FIELDS, all strings.
+
+    Raises DataError naming file and byte offset (not UTF-8) or file and line (not JSON, wrong fields).
+    """
+    if not path.is_file():
+        raise DataError(f"no documents at {path}")
+    offset = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            text = _decode(line, path, offset)
+            offset += len(line)
+            if text.strip():
+                yield _document(text, f"{path}, line {number}")
+
+
+def read_text_folder(folder: Path, language: str, license: str) -> Iterator[Document]:
+    """Yield one document per .txt file below `folder`, in the order of their paths; the folder's name is the source.
+
+    Raises DataError when there is none, or when a file is not UTF-8 (file and byte offset).
+    """
+    files = sorted(path for path in folder.rglob("*.txt") if path.is_file())
+    if not files:
+        raise DataError(f"no .txt files in {folder}")
+    for path in files:
+        yield Document(
+            text=_decode(path.read_bytes(), path, 0),
+            language=language,
+            source=folder.resolve().name,
+            source_version="",
+            source_file=path.relative_to(folder).as_posix(),
+            license=license,
+        )
+
+
+def _decode(data: bytes, path: Path, offset: int) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 at byte {offset + error.start}") from None
+
+
+def _document(line: str, where: str) -> Document:
+    try:
+        fields: Any = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise DataError(f"{where}: must be a JSON object, got {type(fields).__name__}")
+    for key in FIELDS:
+        if key not in fields:
+            raise DataError(f"{where}: missing field {key!r}")
+        if not isinstance(fields[key], str):
+            raise DataError(f"{where}: field {key!r} must be a string, got {fields[key]!r}")
+        # JSON can spell half of a surrogate pair, which no UTF-8 file can hold.
+        if any("\ud800" <= character <= "\udfff" for character in fields[key]):
+            raise DataError(f"{where}: field {key!r} holds half a surrogate pair")
+    unknown = sorted(fields.keys() - set(FIELDS))
+    if unknown:
+        raise DataError(f"{where}: unknown field {unknown[0]!r}")
+    return Document(**fields)
