@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 from modeling_axk1.errors import WeightsError
 
 # Far above any model's numbers; they keep a hostile config from asking for an endless list of names.
-MAX_LAYERS = 1_000
-MAX_EXPERTS = 4_096
+MAX_LAYERS = 256
+MAX_EXPERTS = 1_024
 MAX_WIDTH = 2**40
 
 Layout = Literal["fused", "per-expert"]

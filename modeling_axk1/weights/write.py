@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.files import atomic_write, atomic_write_text
-from modeling_axk1.progress import progress_bar
+from modeling_axk1.progress import Advance, progress_bar
 from modeling_axk1.weights.dtypes import DTYPE_BITS, nbytes_of
 from modeling_axk1.weights.plan import DEFAULT_SHARD_BYTES, INDEX_FILE, Shard, plan_shards
 
@@ -31,8 +31,8 @@ _RANK = {dtype: rank for rank, dtype in enumerate(reversed(DTYPE_BITS))}
 class RawTensor:
     """A tensor as bytes under an explicit safetensors dtype, so that bfloat16 needs no torch.
 
-    `data` is anything little-endian and C-contiguous that has a buffer (bytes, memoryview, numpy array), or a function that gives
-    one; functions are called once, when their tensor's turn to be written comes, so memory holds one at a time.
+    `data` is anything little-endian and C-contiguous that has a buffer (bytes, memoryview, numpy array), or a
+    function that gives one: it is called once, when the tensor is written, so that memory holds one at a time.
 
     Example: `RawTensor("BF16", tuple(t.shape), t.contiguous().view(torch.uint8).numpy())`.
     """
@@ -85,21 +85,19 @@ def write_checkpoint(
     try:
         with progress_bar("writing shards", total=report.nbytes) as advance:
             for shard in shards:
-                _write_shard(
-                    folder / shard.file_name, {name: tensors[name] for name in shard.tensors}, metadata, advance
-                )
+                members = {name: tensors[name] for name in shard.tensors}
+                _write_shard(folder / shard.file_name, members, metadata, advance)
         if len(shards) > 1:
             atomic_write_text(folder / INDEX_FILE, _index(report))
     except BaseException:
+        (folder / INDEX_FILE).unlink(missing_ok=True)
         for shard in shards:
             (folder / shard.file_name).unlink(missing_ok=True)
         raise
     return report
 
 
-def _write_shard(
-    path: Path, tensors: Mapping[str, RawTensor], metadata: Mapping[str, str], advance: Callable[..., None]
-) -> None:
+def _write_shard(path: Path, tensors: Mapping[str, RawTensor], metadata: Mapping[str, str], advance: Advance) -> None:
     names = sorted(tensors, key=lambda name: (_RANK[tensors[name].dtype], name))
     with atomic_write(path) as file:
         file.write(_header({name: tensors[name] for name in names}, metadata))

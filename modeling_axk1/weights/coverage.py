@@ -1,0 +1,47 @@
+"""Compare the tensors of a checkpoint with those that its config asks for."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from modeling_axk1.weights.checkpoint import Checkpoint
+from modeling_axk1.weights.names import Layout, TensorSpec, expected_tensors
+
+_FUSED = re.compile(r"\.mlp\.experts\.(gate_up_proj|down_proj)$")
+_PER_EXPERT = re.compile(r"\.mlp\.experts\.[0-9]+\.")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What differs from the config: names only, in model order (`missing`) and in file order (the others)."""
+
+    missing: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    misshapen: dict[str, TensorSpec] = field(default_factory=dict)
+
+
+def layout_of(names: Iterable[str]) -> str:
+    """Say how routed experts are stored: "fused", "per-expert", or "unknown" for neither or a mixture."""
+    names = list(names)
+    fused = any(_FUSED.search(name) for name in names)
+    per_expert = any(_PER_EXPERT.search(name) for name in names)
+    if fused == per_expert:
+        return "unknown"
+    return "fused" if fused else "per-expert"
+
+
+def coverage(checkpoint: Checkpoint) -> Coverage:
+    """Compare names and shapes with the config, in the layout the checkpoint has (fused where it is unknown).
+
+    The checkpoint must have a config of A.X K1; raises WeightsError when that config names no model.
+    """
+    found = {name: tensor.shape for _, name, tensor in checkpoint.tensors()}
+    layout: Layout = "per-expert" if layout_of(found) == "per-expert" else "fused"
+    expected = expected_tensors(checkpoint.config or {}, layout)
+    return Coverage(
+        missing=[name for name, spec in expected.items() if name not in found and not spec.optional],
+        extra=[name for name in found if name not in expected],
+        misshapen={
+            name: expected[name] for name, shape in found.items() if name in expected and expected[name].shape != shape
+        },
+    )

@@ -1,0 +1,45 @@
+"""What a checkpoint holds, read from its headers alone: a terabyte is described by reading a few megabytes."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from modeling_axk1.weights.checkpoint import open_checkpoint
+from modeling_axk1.weights.coverage import coverage, layout_of
+from modeling_axk1.weights.names import is_axk1, parameters
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The facts of a checkpoint; what only A.X K1's config can tell is None without one."""
+
+    path: str
+    shards: int
+    tensors: int
+    parameters: int
+    active_parameters: int | None
+    bytes: int
+    dtypes: dict[str, int]  # tensors of each
+    layout: str
+    missing: list[str] | None
+    extra: list[str] | None
+
+
+def inspect(path: Path) -> Inspection:
+    """Describe the checkpoint in the folder `path`; raises WeightsError when its files are not sound."""
+    checkpoint = open_checkpoint(path)
+    tensors = {name: tensor for _, name, tensor in checkpoint.tensors()}
+    config = checkpoint.config if is_axk1(checkpoint.config or {}) else None
+    differences = coverage(checkpoint) if config else None
+    return Inspection(
+        path=str(path),
+        shards=len(checkpoint.shards),
+        tensors=len(tensors),
+        parameters=sum(tensor.elements for tensor in tensors.values()),
+        active_parameters=parameters(config).active if config else None,
+        bytes=sum(tensor.nbytes for tensor in tensors.values()),
+        dtypes=dict(Counter(tensor.dtype for tensor in tensors.values()).most_common()),
+        layout=layout_of(tensors),
+        missing=differences.missing if differences else None,
+        extra=differences.extra if differences else None,
+    )

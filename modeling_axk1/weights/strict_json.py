@@ -1,0 +1,40 @@
+"""JSON from files that nobody vouches for: one object, no key twice, no NaN, never a traceback."""
+
+import json
+from typing import Any
+
+from modeling_axk1.errors import WeightsError
+
+MAX_NAME = 512
+
+
+def parse_object(raw: bytes, what: str) -> dict[str, Any]:
+    """Return the JSON object in `raw`; raises WeightsError naming `what` when it is anything else."""
+    try:
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_constant)
+    except RecursionError:
+        raise WeightsError(f"{what} must be a JSON object, got nesting too deep to read") from None
+    except ValueError as error:
+        raise WeightsError(f"{what} must be a JSON object in UTF-8: {str(error)[:200]}") from None
+    if not isinstance(value, dict):
+        raise WeightsError(f"{what} must be a JSON object, got a {type(value).__name__}")
+    return value
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse a tensor or file name that could not be shown on one line as it is; raises WeightsError naming `what`."""
+    if not name.isprintable() or not 0 < len(name) <= MAX_NAME:
+        raise WeightsError(f"{what}: a name must be 1 to {MAX_NAME} printable characters, got {ascii(name)[:60]}")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    items = dict(pairs)
+    if len(items) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {ascii(twice)[:60]} stands there twice")
+    return items
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a JSON value")
