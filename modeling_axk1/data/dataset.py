@@ -84,8 +84,11 @@ def read_documents(dataset: Path, split: str) -> Iterator[Document]:
     check_sums(dataset)
     for name in _read_sums(dataset):
         if name.startswith("data/") and Path(name).name.startswith(f"{split}-"):
-            for batch in pyarrow.parquet.ParquetFile(dataset / name).iter_batches():
-                yield from map(_document, batch.to_pylist())
+            try:
+                for batch in pyarrow.parquet.ParquetFile(dataset / name).iter_batches():
+                    yield from map(_document, batch.to_pylist())
+            except (pyarrow.ArrowException, KeyError) as error:
+                raise DataError(f"{dataset / name} does not hold documents: {error}") from None
 
 
 def read_texts(dataset: Path, split: str) -> Iterator[str]:
@@ -103,6 +106,8 @@ def _read_sums(dataset: Path) -> dict[str, str]:
         digest, separator, name = line.partition("  ")
         if not separator or len(digest) != 64:
             raise DataError(f"{path}, line {number}: must be '<sha256>  <path>', got {line!r}")
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DataError(f"{path}, line {number}: a path must stay inside the dataset, got {name!r}")
         sums[name] = digest
     return sums
 

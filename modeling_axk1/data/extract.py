@@ -6,7 +6,7 @@ An extractor returns blocks; joined by blank lines they are the text.
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ class _Markup:
     skip: frozenset[str]
     skip_marked: frozenset[str] = frozenset()
     void: frozenset[str] = frozenset()
+    # Put between two elements of the same name that touch: Ctrl and P are two keys of one shortcut, Ctrl+P.
+    joints: Mapping[str, str] = field(default_factory=dict)
 
 
 _HTML = _Markup(
@@ -49,6 +51,7 @@ _MALLARD = _Markup(
     cells=frozenset({"td"}),
     verbatim=frozenset({"screen"}),
     skip=frozenset({"info", "media", "links", "comment"}),
+    joints={"key": "+", "gui": " > "},
 )
 
 
@@ -71,6 +74,7 @@ class _Collector:
         self._skipping = 0
         self._verbatim = 0
         self._items = 0
+        self._just_ended = ""
 
     def start(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         tag, markup = _local(tag), self._markup
@@ -92,8 +96,11 @@ class _Collector:
             self._items += 1
         elif tag in markup.cells and self._line.strip():
             self._line += " | "
+        elif tag == self._just_ended and tag in markup.joints:
+            self._line += markup.joints[tag]
 
     def data(self, text: str) -> None:
+        self._just_ended = ""
         if not self._skipping:
             self._line += text if self._verbatim else _SPACES.sub(" ", text)
 
@@ -112,6 +119,7 @@ class _Collector:
         elif tag in markup.lines:
             self._end_line()
             self._items -= 1
+        self._just_ended = tag
 
     def close(self) -> list[Block]:
         self._end_block()

@@ -26,15 +26,15 @@ from modeling_axk1.errors import DataError
 from modeling_axk1.files import atomic_folder, sha256_file
 from modeling_axk1.progress import progress_bar
 
-# What a translated paragraph has at least once, its letters or its commonest words.
+# What a translated line has at least once, its letters or its commonest words.
 _MARKS = {
     "ko": re.compile(r"[가-힣]"),
     "ja": re.compile(r"[ぁ-ヿ]"),
     "zh": re.compile(r"[一-鿿]"),
     "es": re.compile(r"\b(?:de|del|el|la|los|las|que|un|una|para|por|con|es|se)\b"),
 }
-# From this many letters on, a paragraph without its language's marks is one that nobody translated yet.
-_UNTRANSLATED_LETTERS = 40
+# From this many letters on, a line without its language's marks is one that nobody translated yet.
+_UNTRANSLATED_LETTERS = 30
 
 
 def sample(recipe_path: Path, out: Path, only: Sequence[str] = ()) -> dict[str, int]:
@@ -130,14 +130,18 @@ def _run(command: list[str], folder: str) -> bytes:
 
 
 def _joined(blocks: list[Block], language: str) -> str:
-    kept = [block.text for block in blocks if block.verbatim or not _untranslated(block.text, language)]
-    return "\n\n".join(kept)
+    texts = (block.text if block.verbatim else _translated_lines(block.text, language) for block in blocks)
+    return "\n\n".join(text for text in texts if text)
 
 
-def _untranslated(text: str, language: str) -> bool:
-    if language not in _MARKS or _MARKS[language].search(text):
+def _translated_lines(text: str, language: str) -> str:
+    return "\n".join(line for line in text.split("\n") if not _untranslated(line, language))
+
+
+def _untranslated(line: str, language: str) -> bool:
+    if language not in _MARKS or _MARKS[language].search(line):
         return False
-    return len(re.findall(r"[^\W\d_]", text)) >= _UNTRANSLATED_LETTERS
+    return len(re.findall(r"[^\W\d_]", line)) >= _UNTRANSLATED_LETTERS
 
 
 def _json_line(document: Document) -> bytes:
