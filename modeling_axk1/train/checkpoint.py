@@ -13,10 +13,14 @@ GOLDEN = "golden/logits.safetensors"
 _DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16")}
 
 
-def cast(model: Any, dtype: str) -> Any:
-    """Round the weights to the dtype in which they will be stored, "float32" or "bfloat16"."""
+def check_dtype(dtype: str) -> None:
+    """Raise UsageError unless weights can be stored in `dtype`."""
     if dtype not in _DTYPES:
         raise UsageError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype}")
+
+
+def cast(model: Any, dtype: str) -> Any:
+    """Round the weights to the dtype in which they will be stored, "float32" or "bfloat16"."""
     return model.to(_DTYPES[dtype][0])
 
 

@@ -16,7 +16,7 @@ from modeling_axk1.errors import TrainError, UsageError
 from modeling_axk1.files import atomic_folder, atomic_write_text, sha256_file
 from modeling_axk1.model.presets import preset
 from modeling_axk1.train.batches import Batches, token_stream
-from modeling_axk1.train.checkpoint import cast, write_golden, write_model
+from modeling_axk1.train.checkpoint import cast, check_dtype, write_golden, write_model
 from modeling_axk1.train.loop import History, Settings, train
 from modeling_axk1.train.losses import next_token_loss
 
@@ -114,6 +114,7 @@ def pretrain(run: Run, out: Path, dtype: str = "float32", max_shard_bytes: int =
     """
     from modeling_axk1.model.modeling_axk1 import AXK1ForCausalLM
 
+    check_dtype(dtype)
     torch.manual_seed(run.settings.seed)
     model = AXK1ForCausalLM(run.config)
     history = train(model, run.batches, next_token_loss, run.settings, resume_folder(out), run.fingerprint)
