@@ -24,6 +24,7 @@ class Checkpoint:
     shards: dict[str, Header] = field(default_factory=dict)
     config: dict[str, Any] | None = None
     problems: list[str] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)  # tensors that the index places in shards that could not be read
 
     def tensors(self) -> Iterator[tuple[str, str, TensorInfo]]:
         """Yield (shard, name, tensor) in the order of the shards' names and of the bytes in each."""
@@ -136,7 +137,9 @@ def _scan_shard(found: Checkpoint, shard: str, placed: int = 0) -> None:
 
 def _compare_with_index(found: Checkpoint, weight_map: dict[str, str]) -> None:
     for name, shard in weight_map.items():
-        if shard in found.shards and name not in found.shards[shard].tensors:
+        if shard not in found.shards:
+            found.unread.add(name)
+        elif name not in found.shards[shard].tensors:
             found.problems.append(f"{name} is not in {shard}, where the index places it")
     for shard, name, _ in found.tensors():
         if name not in weight_map:

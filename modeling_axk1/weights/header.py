@@ -1,7 +1,7 @@
 """Read and validate the header of one safetensors file: 8 bytes of length, JSON, then the tensors' bytes.
 
-Stricter than the stock library where a careless reader could be misled: names must be printable, and nothing may
-be left over. What passes here, the stock library reads.
+Stricter than the stock library where a careless reader could be misled: names must be printable and come once, and
+an entry holds nothing else than the format's three keys.
 """
 
 from dataclasses import dataclass

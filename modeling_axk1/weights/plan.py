@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from modeling_axk1.errors import UsageError, WeightsError
 
-DEFAULT_SHARD_BYTES = 5_000_000_000  # what the hub recommends, and what the release's 260 shards keep to
+DEFAULT_SHARD_BYTES = 5_000_000_000  # what the hub recommends
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 

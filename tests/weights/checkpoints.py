@@ -1,0 +1,86 @@
+"""Checkpoints that the tests of this folder write, damage and read."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from modeling_axk1.weights.names import expected_tensors
+from modeling_axk1.weights.write import RawTensor, write_checkpoint
+
+RELEASE = {
+    "model_type": "axk1",
+    "vocab_size": 163840,
+    "hidden_size": 7168,
+    "num_hidden_layers": 61,
+    "first_k_dense_replace": 1,
+    "moe_layer_freq": 1,
+    "intermediate_size": 18432,
+    "moe_intermediate_size": 2048,
+    "n_routed_experts": 192,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 8,
+    "num_attention_heads": 64,
+    "q_lora_rank": 1536,
+    "kv_lora_rank": 512,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "tie_word_embeddings": False,
+    "attention_bias": False,
+}
+
+TINY = RELEASE | {
+    "dtype": "bfloat16",
+    "vocab_size": 32,
+    "hidden_size": 8,
+    "num_hidden_layers": 3,
+    "intermediate_size": 12,
+    "moe_intermediate_size": 4,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "num_attention_heads": 2,
+    "q_lora_rank": 6,
+    "kv_lora_rank": 4,
+    "qk_nope_head_dim": 4,
+    "qk_rope_head_dim": 2,
+    "v_head_dim": 4,
+}
+
+
+def bf16(shape: tuple[int, ...]) -> RawTensor:
+    """1.0, 1.0078125, ... : bfloat16 counts upwards in its last bits, every value finite."""
+    count = int(np.prod(shape))
+    return RawTensor("BF16", shape, (0x3F80 + np.arange(count) % 128).astype("<u2"))
+
+
+def tiny_tensors(config: dict = TINY) -> dict[str, RawTensor]:
+    return {name: bf16(spec.shape) for name, spec in expected_tensors(config).items()}
+
+
+def write_tiny(folder: Path, tensors: dict[str, RawTensor] | None = None, max_shard_bytes: int = 2500) -> Path:
+    """A sound checkpoint of three shards with its config beside it."""
+    folder.mkdir(parents=True)
+    write_checkpoint(tiny_tensors() if tensors is None else tensors, folder, max_shard_bytes)
+    (folder / "config.json").write_text(json.dumps(TINY))
+    return folder
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def edit_header(path: Path, edit) -> None:
+    """Let `edit` change the header's dict in place, and write it back without touching the data."""
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    edit(header)
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + length :])
+
+
+def edit_json(path: Path, edit) -> None:
+    value = json.loads(path.read_text())
+    edit(value)
+    path.write_text(json.dumps(value))

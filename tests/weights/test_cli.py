@@ -1,0 +1,274 @@
+"""`axk1 weights` as a person meets it: one clear line per problem, exit 1 for damage, exit 2 for wrong use."""
+
+import json
+import subprocess
+import sys
+import time
+from math import prod
+from pathlib import Path
+
+import pytest
+
+from modeling_axk1.weights.header import read_header
+from modeling_axk1.weights.names import expected_tensors, parameters
+from modeling_axk1.weights.plan import INDEX_FILE, plan_shards
+from tests.weights.checkpoints import RELEASE, TINY, bf16, edit_header, edit_json, names_in, tiny_tensors, write_tiny
+
+SHARD = "model-00002-of-00003.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_tiny(tmp_path / "checkpoint")
+
+
+def truncate(folder: Path) -> str:
+    size = (folder / SHARD).stat().st_size
+    with (folder / SHARD).open("r+b") as file:
+        file.truncate(size - 10)
+    return f"{SHARD} is truncated: {size - 10:,} bytes, its header promises {size:,}"
+
+
+def remove_shard(folder: Path) -> str:
+    (folder / SHARD).unlink()
+    return f"{SHARD} is missing; the index places"
+
+
+def put_nan(folder: Path) -> str:
+    name, tensor = list(read_header(folder / SHARD).tensors.items())[1]
+    with (folder / SHARD).open("r+b") as file:
+        file.seek(tensor.start + 2 * 3)
+        file.write(b"\xc0\x7f")
+    return f"{name} in {SHARD}: 1 values are NaN or infinite, the first at 3"
+
+
+def rebuild(folder: Path, tensors: dict) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    write_tiny(folder, tensors)
+
+
+def add_tensor(folder: Path) -> str:
+    rebuild(folder, tiny_tensors() | {"model.layers.3.norm.weight": bf16((8,))})
+    return "model.layers.3.norm.weight in model-00003-of-00003.safetensors is not a tensor of this config"
+
+
+def drop_tensor(folder: Path) -> str:
+    rebuild(folder, {name: tensor for name, tensor in tiny_tensors().items() if name != "model.norm.weight"})
+    return "model.norm.weight is missing"
+
+
+def change_config(folder: Path) -> str:
+    edit_json(folder / "config.json", lambda config: config.update(q_lora_rank=5))
+    return "must have shape [5, 8] by the config, got [6, 8]"
+
+
+def point_outside(folder: Path) -> str:
+    edit_json(folder / INDEX_FILE, lambda index: index["weight_map"].update(evil="../evil.safetensors"))
+    (folder.parent / "evil.safetensors").write_bytes((folder / SHARD).read_bytes())
+    return "a file name must stay inside the folder, got ../evil.safetensors"
+
+
+def link_outside(folder: Path) -> str:
+    (folder / SHARD).rename(folder.parent / SHARD)
+    (folder / SHARD).symlink_to(folder.parent / SHARD)
+    return f"{SHARD} must stay inside the folder, and is a link that leads out of it"
+
+
+def overlap(folder: Path) -> str:
+    def edit(header: dict) -> None:
+        second = [name for name in header if name != "__metadata__"][1]
+        start, end = header[second]["data_offsets"]
+        header[second]["data_offsets"] = [start - 2, end - 2]
+
+    edit_header(folder / SHARD, edit)
+    return "overlaps the tensor before it"
+
+
+def huge_offset(folder: Path) -> str:
+    entry = {"dtype": "U8", "shape": [2**63 - 1], "data_offsets": [2**63, 2**64 - 1]}
+    edit_header(folder / SHARD, lambda header: header.update(evil=entry))
+    return "data_offsets must be two rising integers in [0, 2^63)"
+
+
+def same_name_twice(folder: Path) -> str:
+    raw = (folder / SHARD).read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    name = next(iter(read_header(folder / SHARD).tensors))
+    text = raw[8 : 8 + length].rstrip().removesuffix(b"}") + f',"{name}":{{}}}}'.encode()
+    (folder / SHARD).write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + length :])
+    return f"the key '{name}' stands there twice"
+
+
+def index_elsewhere(folder: Path) -> str:
+    name = next(iter(read_header(folder / SHARD).tensors))
+    other = "model-00001-of-00003.safetensors"
+    edit_json(folder / INDEX_FILE, lambda index: index["weight_map"].update({name: other}))
+    return f"{name} in {SHARD} does not belong there: the index places it in {other}"
+
+
+def forget_in_index(folder: Path) -> str:
+    name = next(iter(read_header(folder / SHARD).tensors))
+    edit_json(folder / INDEX_FILE, lambda index: index["weight_map"].pop(name))
+    return f"{name} in {SHARD} is not in the index"
+
+
+def leave_old_shard(folder: Path) -> str:
+    (folder / "model-00004-of-00004.safetensors").write_bytes((folder / SHARD).read_bytes())
+    return "model-00004-of-00004.safetensors lies in the folder and is no part of the checkpoint"
+
+
+def index_no_json(folder: Path) -> str:
+    (folder / INDEX_FILE).write_bytes(b"\xff\xfe")
+    return f"{INDEX_FILE} must be a JSON object in UTF-8"
+
+
+DAMAGE = [
+    truncate,
+    remove_shard,
+    put_nan,
+    add_tensor,
+    drop_tensor,
+    change_config,
+    point_outside,
+    link_outside,
+    overlap,
+    huge_offset,
+    same_name_twice,
+    index_elsewhere,
+    forget_in_index,
+    leave_old_shard,
+    index_no_json,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_found_and_named_with_exit_1(run_axk1, folder, damage):
+    message = damage(folder)
+    result = run_axk1("weights", "verify", folder)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert all(line.isprintable() for line in result.stderr.splitlines())
+    assert "problems: " in result.stdout
+
+
+def test_a_sound_checkpoint_is_called_sound(run_axk1, folder):
+    result = run_axk1("weights", "verify", folder)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"sound: 48 tensors in 3 shards, {parameters(TINY).total:,} parameters")
+
+
+def test_verify_speaks_json_and_still_exits_1(run_axk1, folder):
+    truncate(folder)
+    result = run_axk1("weights", "verify", folder, "--json")
+    report = json.loads(result.stdout)
+    assert result.returncode == 1
+    assert report["ok"] is False
+    assert report["problems"] == result.stderr.splitlines()
+    assert report["shards"] == 2
+
+
+def test_headers_only_leaves_values_alone(run_axk1, folder):
+    put_nan(folder)
+    assert run_axk1("weights", "verify", folder, "--headers-only").returncode == 0
+
+
+def test_inspect_in_words_and_in_json(run_axk1, folder):
+    words = run_axk1("weights", "inspect", folder).stdout
+    assert "48 tensors in 3 shards" in words
+    assert f"{parameters(TINY).active:,} active per token" in words
+    found = json.loads(run_axk1("weights", "inspect", folder, "--json").stdout)
+    assert found["parameters"] == parameters(TINY).total
+    assert (found["tensors"], found["shards"], found["layout"], found["missing"], found["extra"]) == (
+        48,
+        3,
+        "fused",
+        [],
+        [],
+    )
+
+
+def test_plan_shows_another_size_and_writes_nothing(run_axk1, folder):
+    before = names_in(folder)
+    words = run_axk1("weights", "plan", folder, "--shard-size", "1KB").stdout.splitlines()
+    plan = json.loads(run_axk1("weights", "plan", folder, "--shard-size", "1KB", "--json").stdout)["shards"]
+    assert len(words) == len(plan)
+    assert words[0].startswith(plan[0]["file_name"])
+    assert {name for shard in plan for name in shard["tensors"]} == tiny_tensors().keys()
+    assert names_in(folder) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify", "no/such/folder"),
+        ("inspect", "no/such/folder"),
+        ("plan", ".", "--shard-size", "5 gigs"),
+        ("verify",),
+        ("verify", ".", "--no-such-option"),
+        ("no-such-verb",),
+    ],
+)
+def test_wrong_use_exits_2(run_axk1, arguments):
+    result = run_axk1("weights", *arguments)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stderr
+
+
+@pytest.mark.parametrize("verb", ["inspect", "plan"])
+def test_an_unsound_checkpoint_is_one_line_and_exit_1(run_axk1, folder, verb):
+    message = truncate(folder)
+    result = run_axk1("weights", verb, folder)
+    assert (result.returncode, result.stderr) == (1, f"axk1: error: {message}\n")
+
+
+@pytest.mark.parametrize("verb", ["inspect", "verify", "plan"])
+def test_help_teaches_with_an_example(run_axk1, verb):
+    assert f"Example: axk1 weights {verb} " in run_axk1("weights", verb, "--help").stdout
+
+
+def test_torch_and_transformers_are_never_imported(folder):
+    code = (
+        "import sys; from modeling_axk1.cli import main; from modeling_axk1.weights import inspect, write\n"
+        "for verb in ('inspect', 'verify', 'plan'):\n"
+        "    sys.argv = ['axk1', 'weights', verb, sys.argv[-1]]\n"
+        "    try: main()\n"
+        "    except SystemExit as end: assert not end.code, end.code\n"
+        "assert not {'torch', 'transformers'} & sys.modules.keys()"
+    )
+    result = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_release_at_full_size_is_inspected_and_its_headers_verified_in_seconds(run_axk1, tmp_path):
+    """The true 976 tensors in files of holes: 1.04 TB by their sizes, next to nothing on the disk."""
+    write_sparse_release(tmp_path)
+    begin = time.monotonic()
+    found = json.loads(run_axk1("weights", "inspect", tmp_path, "--json").stdout)
+    result = run_axk1("weights", "verify", tmp_path, "--headers-only")
+    assert time.monotonic() - begin < 7
+    assert (found["tensors"], found["parameters"], found["bytes"]) == (976, 518_983_059_456, 1_037_966_118_912)
+    assert (found["active_parameters"], found["layout"], found["missing"]) == (32_779_339_776, "fused", [])
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def write_sparse_release(folder: Path) -> None:
+    expected = expected_tensors(RELEASE)
+    sizes = {name: 2 * prod(spec.shape) for name, spec in expected.items()}
+    shards = plan_shards(sizes)
+    for shard in shards:
+        header, end = {}, 0
+        for name in shard.tensors:
+            offsets = [end, end + sizes[name]]
+            header[name] = {"dtype": "BF16", "shape": expected[name].shape, "data_offsets": offsets}
+            end += sizes[name]
+        text = json.dumps(header).encode()
+        with (folder / shard.file_name).open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            file.truncate(8 + len(text) + end)
+    weight_map = {name: shard.file_name for shard in shards for name in shard.tensors}
+    (folder / INDEX_FILE).write_text(json.dumps({"weight_map": weight_map}))
+    (folder / "config.json").write_text(json.dumps(RELEASE | {"torch_dtype": "bfloat16"}))
