@@ -16,7 +16,7 @@ from modeling_axk1.hub.server.commits import LARGEST_BLOB, read_commit
 from modeling_axk1.hub.server.names import KINDS, check_path, check_size, kind_of
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import DEFAULT_BRANCH, CommitEntry, File, Folder, Repository
-from modeling_axk1.hub.server.requests import body_of, endpoint_of, json_of
+from modeling_axk1.hub.server.requests import body_of, endpoint_of, json_of, refuse
 
 # Who everybody is on a hub without accounts; a repository made without a namespace goes here.
 _USER = "local"
@@ -64,11 +64,14 @@ class Api:
 
     async def _create(self, request: Request) -> Response:
         kind, namespace, name = _named_in(await json_of(request))
-        await run_in_threadpool(self._catalog.create, kind, namespace, name)
         prefix = "" if kind == "models" else f"{kind}/"
-        return JSONResponse(
-            {"url": f"{endpoint_of(request)}/{prefix}{namespace}/{name}", "name": f"{namespace}/{name}"}
-        )
+        answer = {"url": f"{endpoint_of(request)}/{prefix}{namespace}/{name}", "name": f"{namespace}/{name}"}
+        try:
+            await run_in_threadpool(self._catalog.create, kind, namespace, name)
+        except Refusal as refusal:
+            # The client's `exist_ok=True` reads the url out of the refusal.
+            return refuse(refusal, **(answer if refusal.status == 409 else {}))
+        return JSONResponse(answer)
 
     async def _delete(self, request: Request) -> Response:
         kind, namespace, name = _named_in(await json_of(request))

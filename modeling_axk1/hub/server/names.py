@@ -15,6 +15,8 @@ _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_][A-Za-z0-9_
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
+_DEEPEST_PATH = 64
+
 # Git and the file systems it is checked out on read these as .git or .gitmodules.
 _GIT_OWN_NAMES = {".git", "git~1", ".gitmodules", "gitmod~1"}
 # Control and format characters, lone surrogates, line and paragraph separators: invisible, or not UTF-8.
@@ -48,7 +50,10 @@ def check_path(path: object) -> str:
         raise Refusal(400, f"a path must be text of 1 to 2048 characters, got {str(path)[:80]!r}")
     if any(unicodedata.category(character) in _HIDDEN_CATEGORIES for character in path) or "\\" in path:
         raise Refusal(400, f"a path must hold no control or invisible characters and no backslash, got {path!r}")
-    for part in path.split("/"):
+    parts = path.split("/")
+    if len(parts) > _DEEPEST_PATH:
+        raise Refusal(400, f"a path must not be deeper than {_DEEPEST_PATH} folders, got {len(parts)}")
+    for part in parts:
         # Windows ignores what follows a colon and trailing dots and spaces.
         seen_by_windows = part.split(":")[0].rstrip(" .").lower()
         if part in {"", ".", ".."} or seen_by_windows in _GIT_OWN_NAMES or len(part.encode()) > 255:

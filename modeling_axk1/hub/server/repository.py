@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dulwich.errors import NotTreeError
 from dulwich.index import commit_tree
 from dulwich.object_store import MemoryObjectStore, iter_tree_contents, tree_lookup_path
 from dulwich.objects import Blob, Commit, Tag, Tree
@@ -95,10 +96,13 @@ class Repository:
             mode_and_oid = _lookup(repo, commit, path)
             if mode_and_oid is None or not isinstance(repo[mode_and_oid[1]], Tree):
                 raise entry_not_found(path)
-            depth = None if recursive else 0
             prefix = f"{path}/" if path else ""
-            found = iter_tree_contents(repo.object_store, mode_and_oid[1], include_trees=True, max_depth=depth)
-            return [_entry(repo, prefix + item.path.decode(), item.sha) for item in found if item.path]
+            if recursive:
+                below = iter_tree_contents(repo.object_store, mode_and_oid[1], include_trees=True)
+                found = [item for item in below if item.path]
+            else:
+                found = repo[mode_and_oid[1]].items()
+            return [_entry(repo, prefix + item.path.decode(), item.sha) for item in found]
 
     def entry(self, commit: str, path: str) -> File | Folder:
         """Return the file or folder at `path` at a commit."""
@@ -298,7 +302,7 @@ def _lookup(repo: Repo, commit: str, path: str) -> tuple[int, bytes] | None:
         return (0o040000, tree)
     try:
         mode, oid = tree_lookup_path(repo.object_store.__getitem__, tree, path.encode("utf-8", "replace"))
-    except (KeyError, NotADirectoryError, ValueError):
+    except (KeyError, NotTreeError, ValueError):
         return None
     return mode, oid
 

@@ -63,9 +63,9 @@ async def json_of(request: Request) -> dict[str, Any]:
     return value
 
 
-def refuse(refusal: Refusal) -> Response:
-    """Return the HTTP error for a refusal, in the form that huggingface_hub reads."""
+def refuse(refusal: Refusal, **facts: str) -> Response:
+    """Return the HTTP error for a refusal, in the form that huggingface_hub reads; `facts` go beside the message."""
     headers = {"X-Error-Message": refusal.message.encode("ascii", "backslashreplace").decode()}
     if refusal.code:
         headers["X-Error-Code"] = refusal.code
-    return JSONResponse({"error": refusal.message}, refusal.status, headers)
+    return JSONResponse({"error": refusal.message, **facts}, refusal.status, headers)
