@@ -7,6 +7,7 @@
     ├── WeightsError     a checkpoint is missing something, is damaged, or does not fit its config
     ├── TrainError       training cannot start or go on
     └── HubError         a hub refused, was not reached, or holds something else than was published
+        └── ReleasedTagError  the tag names something else already, and a released tag never moves
 
 A message states the rule and the value got: "port must be in [1, 65535], got 70000". The modeling files
 (model/configuration_axk1.py, model/modeling_axk1.py) travel to the hub alone and raise plain ValueError.
@@ -43,3 +44,7 @@ class TrainError(AXK1Error):
 
 class HubError(AXK1Error):
     """A hub refused, was not reached, or holds something else than was published."""
+
+
+class ReleasedTagError(HubError):
+    """The tag names something else already, and a released tag never moves."""

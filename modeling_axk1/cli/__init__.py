@@ -39,17 +39,25 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 def main() -> None:
     """Run the command line; every expected failure becomes one line on stderr and an exit code."""
     try:
-        app()
+        # Not standalone: the framework's own boxes for wrong use are many lines, a person and a log want one.
+        sys.exit(typer.main.get_command(app).main(prog_name="axk1", standalone_mode=False))
+    except typer.TyperException as error:
+        if message := error.format_message().strip():  # empty: help was asked for by giving no arguments
+            context = getattr(error, "ctx", None)
+            where = context.command_path if context else "axk1"
+            message = f"{message.splitlines()[0].rstrip('.')}; see `{where} --help`"
+        _fail(message, error.exit_code)
     except AXK1Error as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
         # A full disk, a missing file or a refused permission: what the system says, and about which file.
         where = f": {error.filename}" if error.filename else ""
         _fail(f"{error.strerror or error}{where}", 1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted; run the same command again to go on", 130)
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"axk1: error: {message}", file=sys.stderr)
+    if message:
+        print(f"axk1: error: {message}", file=sys.stderr)
     sys.exit(code)

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from modeling_axk1.errors import HubError, UsageError
+from modeling_axk1.errors import HubError, ReleasedTagError, UsageError
 from modeling_axk1.files import sha256_file
 from modeling_axk1.hub.client import REPOSITORY_TYPES, calling, check_endpoint
 from modeling_axk1.progress import progress_bar
@@ -92,8 +92,8 @@ def publish(
     Only files that differ are sent, in one commit; files that the folder lacks are deleted. The tag is created last,
     when the hub's listing has been compared with the folder. Killed at any point, the same call completes the work.
 
-    Raises HubError when the folder is not publishable, the hub cannot be reached or refuses, or `tag` names
-    something else already; UsageError for a name or an address that cannot be one.
+    Raises HubError when the folder is not publishable or the hub cannot be reached or refuses; ReleasedTagError when
+    `tag` names something else already; UsageError for a name or an address that cannot be one.
 
     Example:
         publish(Path("out/model"), "me/A.X-K1-nano", endpoint="http://127.0.0.1:8000", repo_type="model", tag="v0.1")
@@ -118,7 +118,7 @@ def publish(
         uploaded = sorted(local.keys() - set(unchanged))
         deleted = sorted(remote.keys() - local.keys())
         if released and (uploaded or deleted):
-            raise HubError(
+            raise ReleasedTagError(
                 f"tag {tag} of {repo_id} is released (commit {released[:12]}) and differs; publish under a new tag"
             )
         if released or dry_run:
