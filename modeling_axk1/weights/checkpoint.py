@@ -106,13 +106,13 @@ def _scan_indexed(found: Checkpoint) -> None:
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         found.problems.append(f"{INDEX_FILE}: weight_map must map tensors to file names")
         return
-    for tensor in weight_map:
-        try:
-            check_name(tensor, INDEX_FILE)
-        except WeightsError as error:
-            found.problems.append(str(error))
-            return
     placed = Counter(weight_map.values())
+    try:
+        for name in (*weight_map, *placed):
+            check_name(name, INDEX_FILE)
+    except WeightsError as error:
+        found.problems.append(str(error))
+        return
     for shard in sorted(placed):
         _scan_shard(found, shard, placed[shard])
     _compare_with_index(found, weight_map)

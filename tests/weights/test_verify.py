@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 
 import numpy as np
 import pytest
@@ -146,3 +147,31 @@ def test_a_bad_line_of_checksums_is_named(folder, line, message):
 def test_only_a_missing_folder_raises(tmp_path):
     with pytest.raises(WeightsError, match="must be a folder"):
         verify(tmp_path / "nothing")
+
+
+ODD_VALUES = [None, True, [], {}, "x", -1, 2**70, 1.5, "\ud800", "\n", ["dense"] * 3, {"a": 1}, "../x", "a" * 5000]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_broken_the_answer_is_a_list_of_single_lines(folder, seed):
+    """Bytes flipped, files cut, JSON values replaced by odd ones, 50 times over: never an exception."""
+    sums(folder)
+    sound = {path: path.read_bytes() for path in folder.iterdir()}
+    rng = random.Random(seed)
+    for _ in range(50):
+        path = rng.choice(sorted(sound))
+        broken = bytearray(sound[path])
+        way = rng.choice(["flip", "cut", "odd value"])
+        if way == "flip":
+            for _ in range(rng.randint(1, 4)):
+                broken[rng.randrange(len(broken))] = rng.randrange(256)
+        elif way == "cut":
+            del broken[rng.randrange(len(broken)) :]
+        elif path.suffix == ".json":
+            value = json.loads(broken)
+            part = rng.choice([value, *(inner for inner in value.values() if isinstance(inner, dict))])
+            part[rng.choice([*part, "mlp_layer_types"])] = rng.choice(ODD_VALUES)
+            broken = json.dumps(value).encode()
+        path.write_bytes(broken)
+        assert all(problem.isprintable() for problem in verify(folder).problems)
+        path.write_bytes(sound[path])
