@@ -61,6 +61,7 @@ def plan_folder(folder: Path, language: str, license: str) -> Plan:
     name = folder.resolve().name
     recipe = Recipe(
         folder=folder,
+        file="",
         name=name,
         pretty_name=name,
         description=f"Text files of the folder {name}.",
@@ -83,9 +84,10 @@ def write(plan: Plan, out: Path) -> BuildReport:
     with atomic_folder(out) as folder:
         for name, documents in plan.files.items():
             write_parquet(folder / name, documents)
-        licenses = plan.recipe.folder / "LICENSES"
-        if plan.recipe.sources and licenses.is_dir():
-            shutil.copytree(licenses, folder / "LICENSES")
+        if plan.recipe.sources:
+            # With these two the dataset can be made again from itself.
+            shutil.copyfile(plan.recipe.folder / plan.recipe.file, folder / "recipe.toml")
+            shutil.copytree(plan.recipe.folder / "LICENSES", folder / "LICENSES")
         (folder / "LICENSE").write_text(licence_notice(plan.recipe), encoding="utf-8")
         (folder / "stats.json").write_text(
             json.dumps(asdict(plan.stats), ensure_ascii=False, indent=2) + "\n", encoding="utf-8"

@@ -3,6 +3,7 @@
     DATASET/
       README.md                                    the card; its YAML tells `datasets` the configs and splits
       LICENSE, LICENSES/                           which licence holds for what, and their texts
+      recipe.toml                                  what the dataset can be made again from
       stats.json                                   the measured numbers behind the card
       data/<config>/<split>-00000-of-00001.parquet
       SHA256SUMS                                   `sha256sum --check` reads it

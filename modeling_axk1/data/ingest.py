@@ -50,7 +50,7 @@ def sample(recipe_path: Path, out: Path, only: Sequence[str] = ()) -> dict[str, 
     sources = [source for source in recipe.sources if not only or source.name in only]
     counts = {}
     with atomic_folder(out) as folder, progress_bar("sampling", total=len(sources)) as advance:
-        shutil.copyfile(recipe.folder / "recipe.toml", folder / "recipe.toml")
+        shutil.copyfile(recipe.folder / recipe.file, folder / "recipe.toml")
         (folder / "LICENSES").mkdir()
         for text in (recipe.folder / "LICENSES").glob("*.txt"):
             # Texts that a package only points to lie beside the recipe.

@@ -51,6 +51,7 @@ class Recipe:
     """A whole recipe. `licenses` maps each allowed SPDX licence to the config that publishes its documents."""
 
     folder: Path
+    file: str
     name: str
     pretty_name: str
     description: str
@@ -63,12 +64,15 @@ class Recipe:
     sources: list[Source] = field(default_factory=list)
 
     def make_steps(self) -> list[Step]:
-        """Return fresh steps in the recipe's order, the licence gate last."""
-        made = []
+        """Return fresh steps: the licence gate, then the recipe's own in their order.
+
+        The gate comes first, or a text that may not be used would make its allowed copy a duplicate.
+        """
+        made = [licence(self.licenses, self.forbidden_licenses)]
         for parameters in self.steps:
             make, _ = STEPS[parameters["name"]]
             made.append(make(**{key: value for key, value in parameters.items() if key != "name"}))
-        return [*made, licence(self.licenses, self.forbidden_licenses)]
+        return made
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -78,7 +82,7 @@ def read_recipe(path: Path) -> Recipe:
     """
     path = path / "recipe.toml" if path.is_dir() else path
     if not path.is_file():
-        raise DataError(f"no recipe at {path}")
+        raise DataError(f"no recipe at {path} (a folder of .txt files is built with --language and --license)")
     try:
         table = tomllib.loads(path.read_bytes().decode())
     except UnicodeDecodeError as error:
@@ -102,7 +106,7 @@ def read_recipe(path: Path) -> Recipe:
     for config in top["licenses"].values():
         if not isinstance(config, str) or not _CONFIG_NAME.fullmatch(config) or config == "default":
             raise DataError(f"{path}: a config name is lower-case letters, digits, '.' and '-', got {config!r}")
-    return Recipe(folder=path.parent, sources=sources, **top)
+    return Recipe(folder=path.parent, file=path.name, sources=sources, **top)
 
 
 # Keys, their types, and whether they must be there.

@@ -72,7 +72,7 @@ def duplicates() -> Step:
 
 
 # The steps a recipe may name under [[steps]], and the type of each parameter. The licence gate is no choice: every
-# build ends with it.
+# build begins with it.
 STEPS: dict[str, tuple[Callable[..., Step], dict[str, type]]] = {
     "normalise": (normalise, {}),
     "length": (length, {"min_bytes": int, "max_line_bytes": int}),

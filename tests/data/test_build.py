@@ -1,0 +1,225 @@
+import errno
+import json
+import subprocess
+import sys
+
+import pytest
+
+from modeling_axk1.data import build as build_module
+from modeling_axk1.data.build import build, plan_folder, plan_recipe, split, write
+from modeling_axk1.data.card import hub_metadata, render_card
+from modeling_axk1.data.dataset import check_sums, read_documents, read_texts
+from modeling_axk1.data.document import Document
+from modeling_axk1.data.recipe import read_recipe
+from modeling_axk1.errors import DataError
+from modeling_axk1.files import file_digests
+from modeling_axk1.shipped import shipped
+from tests.data.recipes import document, some_documents, write_recipe
+from tests.goldens import assert_golden
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """The shipped sample, built once."""
+    out = tmp_path_factory.mktemp("sample") / "dataset"
+    return build(shipped("data_cards/sample"), out)
+
+
+def test_the_sample_covers_six_languages_evenly_with_validation_text_in_each(sample):
+    assert set(sample.stats.by_language) == {"ko", "ja", "zh", "es", "en", "code"}
+    for splits in sample.stats.by_language.values():
+        assert 100_000 <= sum(amount.bytes for amount in splits.values()) <= 160_000
+        assert splits["validation"].documents >= 1
+
+
+def test_two_builds_give_the_same_bytes(sample, tmp_path):
+    again = build(shipped("data_cards/sample"), tmp_path / "again")
+    assert file_digests(again.out) == file_digests(sample.out)
+    assert again.dropped_file.read_bytes() == sample.dropped_file.read_bytes()
+
+
+def test_every_file_but_the_sums_themselves_is_in_sha256sums_as_sha256sum_reads_it(sample):
+    lines = (sample.out / "SHA256SUMS").read_text().splitlines()
+    digests = file_digests(sample.out)
+    del digests["SHA256SUMS"]
+    assert lines == [f"{digest}  {name}" for name, digest in digests.items()]
+
+
+def test_datasets_loads_the_folder_with_splits_and_one_config_per_licence(sample, tmp_path):
+    from datasets import load_dataset
+
+    everything = load_dataset(str(sample.out), cache_dir=str(tmp_path))
+    assert {name: part.num_rows for name, part in everything.items()} == {
+        name: amount.documents for name, amount in sample.stats.by_split.items()
+    }
+    assert everything["train"].column_names == [
+        "id", "text", "language", "source", "source_version", "source_file", "license", "sha256", "steps",
+    ]  # fmt: skip
+    apache = load_dataset(str(sample.out), "apache-2.0", cache_dir=str(tmp_path))
+    assert set(apache) == {"train", "validation"}
+    assert set(apache["train"]["license"]) == {"Apache-2.0"}
+
+
+def test_what_is_read_back_is_what_was_planned(sample):
+    plan = plan_recipe(read_recipe(shipped("data_cards/sample")))
+    for part in ("train", "validation"):
+        planned = [one for name, members in plan.files.items() if f"/{part}-" in name for one in members]
+        assert list(read_documents(sample.out, part)) == planned
+        assert list(read_texts(sample.out, part)) == [one.text for one in planned]
+
+
+def test_no_document_is_in_both_splits(sample):
+    train = {one.sha256 for one in read_documents(sample.out, "train")}
+    validation = {one.sha256 for one in read_documents(sample.out, "validation")}
+    assert not train & validation
+
+
+def test_dropped_documents_are_counted_by_reason_and_kept_outside_the_dataset(tmp_path):
+    documents = [
+        *some_documents(8),
+        document("가"),
+        document("긴 줄 " * 100),
+        document("Document 0, a text in English.  "),
+        document("상업적으로 쓸 수 없는 글", license="CC-BY-NC-4.0"),
+        document("아무도 모르는 라이선스", license="Homemade"),
+    ]
+    report = build(write_recipe(tmp_path / "recipe", documents), tmp_path / "out")
+    assert report.stats.dropped_by_reason == {
+        "a line longer than 200 bytes": 1,
+        "exact duplicate": 1,
+        "licence forbidden: CC-BY-NC-4.0 (not for commercial use)": 1,
+        "licence unknown: Homemade": 1,
+        "shorter than 10 bytes": 1,
+    }
+    assert report.stats.read == 13
+    assert report.stats.kept.documents == 8
+    kept_aside = [json.loads(line) for line in report.dropped_file.read_text(encoding="utf-8").splitlines()]
+    assert [one["step"] for one in kept_aside] == ["length", "length", "duplicates", "licence", "licence"]
+    assert report.dropped_file.parent == tmp_path
+    assert "상업적으로" not in "".join(read_texts(report.out, "train")) + "".join(read_texts(report.out, "validation"))
+
+
+def test_a_text_that_may_not_be_used_does_not_make_its_allowed_copy_a_duplicate(tmp_path):
+    text = "같은 글이 두 번 있습니다"
+    documents = [document(text, license="CC-BY-NC-4.0"), document(text)]
+    report = build(write_recipe(tmp_path / "recipe", documents), tmp_path / "out")
+    assert list(read_texts(report.out, "train")) == [text]
+
+
+def test_a_dataset_can_be_made_again_from_the_recipe_it_carries(sample):
+    carried = read_recipe(sample.out)
+    assert carried.sources == read_recipe(shipped("data_cards/sample")).sources
+
+
+def test_each_licence_and_language_has_validation_text_and_keeps_training_text():
+    documents = [Document(**one) for one in some_documents(8)]
+    splits = split(documents, validation_share=0.001)
+    groups = {(one.license, one.language) for one in documents}
+    for part in splits.values():
+        assert {(one.license, one.language) for one in part} == groups
+    everything = split(documents, validation_share=0.999)
+    assert {(one.license, one.language) for one in everything["train"]} == groups
+
+
+def test_the_split_of_a_document_does_not_depend_on_its_neighbours():
+    documents = [Document(**one) for one in some_documents(400)]
+    chosen = {one.sha256 for one in split(documents, 0.1)["validation"]}
+    of_half = {one.sha256 for one in split(documents[:200], 0.1)["validation"]}
+    assert of_half == chosen & {one.sha256 for one in documents[:200]}
+    assert 20 <= len(chosen) <= 60
+
+
+def test_the_card_says_what_was_measured(tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path / "recipe", [*some_documents(), document("가")]))
+    plan = plan_recipe(recipe)
+    assert_golden("data/card.md", render_card(recipe, plan.stats))
+
+
+def test_a_number_that_nobody_measured_is_an_error(tmp_path, monkeypatch):
+    import jinja2
+
+    from modeling_axk1.data import card
+
+    (tmp_path / "template").write_text("{{ stats.guessed }}", encoding="utf-8")
+    monkeypatch.setattr(card, "shipped", lambda name: tmp_path / "template")
+    recipe = read_recipe(write_recipe(tmp_path / "recipe", some_documents()))
+    with pytest.raises(jinja2.UndefinedError, match="guessed"):
+        render_card(recipe, plan_recipe(recipe).stats)
+
+
+def test_the_hub_understands_the_card_s_header(sample):
+    from huggingface_hub import DatasetCard
+
+    header = DatasetCard.load(sample.out / "README.md").data
+    assert header.license == "other"
+    assert header.license_name == "apache-2.0-and-cc-by-sa-3.0-and-psf-2.0"
+    assert (sample.out / header.license_link).is_file()
+    assert header.language == ["code", "en", "es", "ja", "ko", "zh"]
+    assert header.size_categories == ["n<1K"]
+    assert [config["config_name"] for config in header.configs] == [
+        "default", "apache-2.0", "cc-by-sa-3.0", "psf-2.0",
+    ]  # fmt: skip
+
+
+def test_licences_that_the_hub_knows_are_named_by_its_identifiers(tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path / "recipe", some_documents()))
+    assert hub_metadata(recipe, plan_recipe(recipe).stats)["license"] == ["apache-2.0", "cc-by-sa-3.0"]
+
+
+def test_a_folder_of_text_files_becomes_a_dataset_too(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.txt").write_text(f"내 글 {number}\n", encoding="utf-8")
+    report = write(plan_folder(folder, "ko", "Apache-2.0"), tmp_path / "out")
+    assert report.stats.kept.documents == 5
+    assert set(report.stats.by_config) == {"apache-2.0"}
+    check_sums(report.out)
+
+
+@pytest.mark.parametrize(
+    ("language", "license", "message"),
+    [
+        ("korean", "Apache-2.0", "language must be an ISO 639 code such as 'ko', or 'code', got 'korean'"),
+        ("ko", "my licence", "licence must be an SPDX identifier such as 'Apache-2.0', got 'my licence'"),
+    ],
+)
+def test_a_language_or_licence_that_is_none_is_refused(tmp_path, language, license, message):
+    with pytest.raises(DataError) as caught:
+        plan_folder(tmp_path, language, license)
+    assert str(caught.value) == message
+
+
+def test_a_build_that_keeps_nothing_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no document of small is left: shorter than 10 bytes"):
+        build(write_recipe(tmp_path / "recipe", [document("가")]), tmp_path / "out")
+
+
+def test_a_full_disk_leaves_the_old_dataset_as_it_was(tmp_path, monkeypatch):
+    recipe = write_recipe(tmp_path / "recipe", some_documents())
+    old = file_digests(build(recipe, tmp_path / "out").out)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for function in ("write_parquet", "write_sums", "atomic_write"):
+        with monkeypatch.context() as patch:
+            patch.setattr(build_module, function, full)
+            with pytest.raises(OSError, match="No space left"):
+                build(recipe, tmp_path / "out")
+        assert file_digests(tmp_path / "out") == old
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.dropped.jsonl", "recipe"]
+
+
+def test_a_real_write_that_fails_half_way_leaves_nothing(tmp_path):
+    resource = pytest.importorskip("resource")
+    failed = subprocess.run(
+        [sys.executable, "-m", "modeling_axk1", "data", "build", "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert failed.returncode == 1
+    assert len(failed.stderr.splitlines()) == 1
+    assert "File too large" in failed.stderr
+    assert list(tmp_path.iterdir()) == []
