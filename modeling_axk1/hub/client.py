@@ -30,7 +30,7 @@ def calling(endpoint: str, token: str | None) -> Iterator[Any]:
     Without `token` no token is sent, not even one that a login left on this machine: it belongs to another hub.
     """
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     constants = huggingface_hub.constants
@@ -44,7 +44,7 @@ def calling(endpoint: str, token: str | None) -> Iterator[Any]:
         raise HubError(f"{endpoint} refused: {_one_line(error, token)}") from error
     except HFValidationError as error:
         raise UsageError(_one_line(error, token)) from error
-    except (HTTPError, ConnectionError) as error:
+    except (HTTPError, ConnectionError, LocalEntryNotFoundError) as error:
         raise HubError(f"cannot reach the hub at {endpoint}: {_one_line(error, token)}") from error
     finally:
         constants.HF_HUB_DISABLE_XET = xet_disabled

@@ -215,6 +215,9 @@ def _commit(
     except ValueError as error:
         # The client's word for a card whose front matter the hub rejects, and for a refused large file.
         raise HubError(" ".join(str(error).split())) from error
+    except RuntimeError as error:
+        # The client's wrapping of a failed upload of a large file; the reason lies beneath.
+        raise error.__cause__ or error from None
     return str(commit.oid)
 
 

@@ -153,9 +153,9 @@ def check_manifest(folder: Path, name: str) -> dict[str, str]:
 def _download(home: Path, endpoint: str, repo_id: str, repo_type: str, revision: str | None, token: str | None) -> Path:
     """Fetch a repository into the cache that the child process will use; return the folder of the commit."""
     with calling(endpoint, token) as api:
-        return Path(
-            api.snapshot_download(repo_id, repo_type=repo_type, revision=revision or "main", cache_dir=home / "hub")
-        )
+        # Asked first and by itself: snapshot_download answers an unreachable hub or an unknown name with a riddle.
+        commit = api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha
+        return Path(api.snapshot_download(repo_id, repo_type=repo_type, revision=commit, cache_dir=home / "hub"))
 
 
 def _load_elsewhere(home: Path, endpoint: str, token: str | None, task: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -190,6 +191,16 @@ class TestChanging:
         assert status_of(error) == 412
         assert hub.api.model_info(repo).sha == new
         upload(hub, repo, {"b.txt": b"2"}, parent_commit=new)
+
+    def test_writers_at_the_same_time_take_turns(self, hub, repo):
+        def add(number: int) -> str:
+            return upload(hub, repo, {f"{number}.txt": b"small", f"{number}.bin": os.urandom(100_000)})
+
+        with ThreadPoolExecutor(8) as pool:
+            commits = list(pool.map(add, range(8)))
+        assert hub.git(repo, "rev-list", "--count", "main").strip() == str(1 + len(set(commits))) == "9"
+        assert len(hub.api.list_repo_files(repo)) == 1 + 2 * 8
+        assert fsck(hub.git_folder(repo)) == ""
 
     def test_a_file_cannot_be_a_folder(self, hub, repo):
         upload(hub, repo, {"a": b"1"})
