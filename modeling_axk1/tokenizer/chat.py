@@ -25,6 +25,7 @@ To call one, write its name and arguments as JSON, each call in tags of its own:
 <tool_call>
 {{"name": "function", "arguments": {{"argument": "value"}}}}
 </tool_call>"""
+_THINK = re.compile(r"\s*<think>")
 _TOOL_CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|\Z)", re.DOTALL)
 
 
@@ -83,9 +84,10 @@ def parse(completion: str, enable_thinking: bool = False) -> Completion:
     """
     completion = completion.partition("<|im_end|>")[0].partition("<|endoftext|>")[0]
     reasoning = ""
-    if enable_thinking or completion.lstrip().startswith("<think>"):
-        thinking, closed, completion = completion.partition("</think>")
-        reasoning = thinking.lstrip().removeprefix("<think>").strip("\n")
+    opened = _THINK.match(completion)
+    if enable_thinking or opened:
+        thinking, closed, completion = completion[opened.end() if opened else 0 :].partition("</think>")
+        reasoning = thinking.strip("\n")
         if not closed:
             return Completion(reasoning, "", [])
     calls: list[dict[str, Any]] = []

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modeling_axk1.errors import TokenizerError
@@ -44,6 +44,7 @@ PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<>\
 
 
 @given(reasoning=PLAIN, content=PLAIN, city=PLAIN, thinking=st.booleans())
+@example(reasoning=" 들여 쓴 생각 ", content=" 들여 쓴 답 ", city="", thinking=True)
 def test_what_a_turn_renders_is_what_its_completion_parses_to(reasoning, content, city, thinking):
     call = {"name": "weather", "arguments": {"city": city}}
     reasoning = reasoning if thinking else ""
