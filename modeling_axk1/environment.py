@@ -11,7 +11,10 @@ _PACKAGES = ("axk1", "torch", "transformers", "tokenizers", "safetensors", "data
 
 
 def environment() -> dict[str, Any]:
-    """Return {"machine", "versions", "commit"}; the commit is None outside a checkout, and names no path or host."""
+    """Return {"machine", "versions", "commit"}; it names no path, user or host.
+
+    The commit is None outside a checkout and ends in "-dirty" when tracked files differ from it.
+    """
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -41,6 +44,6 @@ def _commit() -> str | None:
     package = Path(__file__).resolve().parent
     if not (package.parent / ".git").exists():
         return None
-    command = ["git", "-C", str(package), "rev-parse", "HEAD"]
+    command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
     result = subprocess.run(command, capture_output=True, text=True)
     return result.stdout.strip() or None if result.returncode == 0 else None

@@ -6,14 +6,11 @@ A crash, a full disk or kill -9 leaves the old state (and perhaps a `.part` name
 
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
-
-SUMS = "SHA256SUMS"
 
 
 def part_name(path: Path) -> Path:
@@ -81,34 +78,6 @@ def file_digests(folder: Path) -> dict[str, str]:
     """Return {relative POSIX path: SHA-256} for every regular file below `folder`, sorted by path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
-
-
-def write_sums(folder: Path) -> None:
-    """Write SHA256SUMS over every other file below `folder`, in the form that `sha256sum --check` reads."""
-    digests = file_digests(folder)
-    digests.pop(SUMS, None)
-    atomic_write_text(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in digests.items()))
-
-
-def read_sums(folder: Path) -> dict[str, str]:
-    """Return {relative path: SHA-256} as SHA256SUMS of `folder` lists them.
-
-    Raises ValueError, naming file and line, where a line is not `<sha256>  <relative path>`.
-    """
-    sums = {}
-    path = folder / SUMS
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        digest, _, name = line.partition("  ")
-        if not re.fullmatch("[0-9a-f]{64}", digest) or not name or not _is_inside(name):
-            raise ValueError(f"{path}, line {number}: must be '<sha256>  <relative path>', got {line[:100]!r}")
-        sums[name] = digest
-    return sums
-
-
-def _is_inside(name: str) -> bool:
-    """Whether a POSIX path stays within the folder it is relative to."""
-    parts = PurePosixPath(name)
-    return not parts.is_absolute() and ".." not in parts.parts
 
 
 def _fsync_file(path: Path) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from modeling_axk1.checksums import write_sums
 from modeling_axk1.data.card import licence_notice, render_card
-from modeling_axk1.data.dataset import SPLITS, parquet_name, write_parquet, write_sums
+from modeling_axk1.data.dataset import SPLITS, parquet_name, write_parquet
 from modeling_axk1.data.document import Document, Dropped, run_steps
 from modeling_axk1.data.read import read_jsonl, read_text_folder
 from modeling_axk1.data.recipe import Recipe, read_recipe

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from modeling_axk1.checksums import SUMS_FILE, parse_sums
 from modeling_axk1.data.document import Document
 from modeling_axk1.errors import DataError
-from modeling_axk1.files import file_digests, sha256_file
+from modeling_axk1.files import sha256_file
 
 SPLITS = ("train", "validation")
-SUMS = "SHA256SUMS"
 
 
 def parquet_name(config: str, split: str) -> str:
@@ -51,12 +51,6 @@ def write_parquet(path: Path, documents: Sequence[Document]) -> None:
     table = pyarrow.Table.from_pylist(rows, schema=schema)
     path.parent.mkdir(parents=True, exist_ok=True)
     pyarrow.parquet.write_table(table, path, compression="zstd", write_page_index=True)
-
-
-def write_sums(folder: Path) -> None:
-    """Write SHA256SUMS over every file in `folder`, in the form of `sha256sum`."""
-    lines = [f"{digest}  {name}\n" for name, digest in file_digests(folder).items() if name != SUMS]
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def check_sums(dataset: Path) -> None:
@@ -99,18 +93,13 @@ def read_texts(dataset: Path, split: str) -> Iterator[str]:
 
 
 def _read_sums(dataset: Path) -> dict[str, str]:
-    path = dataset / SUMS
+    path = dataset / SUMS_FILE
     if not path.is_file():
-        raise DataError(f"{dataset} is not a dataset folder: it has no {SUMS}")
-    sums = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        digest, separator, name = line.partition("  ")
-        if not separator or len(digest) != 64:
-            raise DataError(f"{path}, line {number}: must be '<sha256>  <path>', got {line!r}")
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise DataError(f"{path}, line {number}: a path must stay inside the dataset, got {name!r}")
-        sums[name] = digest
-    return sums
+        raise DataError(f"{dataset} is not a dataset folder: it has no {SUMS_FILE}")
+    try:
+        return parse_sums(path.read_bytes())
+    except ValueError as error:
+        raise DataError(f"{dataset}: {error}") from None
 
 
 def _document(row: dict[str, Any]) -> Document:

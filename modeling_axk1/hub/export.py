@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from modeling_axk1.checksums import write_sums
 from modeling_axk1.errors import HubError
-from modeling_axk1.files import atomic_folder, atomic_write_text, file_digests, write_sums
+from modeling_axk1.files import atomic_folder, atomic_write_text, file_digests
 from modeling_axk1.hub.card import model_card
 from modeling_axk1.shipped import shipped
 from modeling_axk1.weights.verify import verify

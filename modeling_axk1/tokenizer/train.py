@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modeling_axk1.data.dataset import SUMS, read_documents, read_texts
+from modeling_axk1.checksums import SUMS_FILE
+from modeling_axk1.data.dataset import read_documents, read_texts
 from modeling_axk1.errors import TokenizerError
 from modeling_axk1.files import atomic_folder, sha256_file
 from modeling_axk1.progress import progress_bar
@@ -49,7 +50,7 @@ def train(dataset: Path, out: Path, vocab_size: int = 4096) -> TrainReport:
         special_tokens=SPECIAL_BLOCK,
         merges=vocab_size - SPECIAL_BLOCK - _BYTES,
         training_bytes=training_bytes,
-        dataset_sha256=sha256_file(dataset / SUMS),
+        dataset_sha256=sha256_file(dataset / SUMS_FILE),
         validation=measure_fertility(tokenizer, read_documents(dataset, "validation")),
     )
     with atomic_folder(out) as folder:

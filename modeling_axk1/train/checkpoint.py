@@ -44,7 +44,9 @@ def write_model(model: Any, folder: Path, dtype: str, max_shard_bytes: int) -> W
         # A chat turn ends with <|im_end|>, a document with <|endoftext|>: generation must stop on both.
         eos_token_id=[config.eos_token_id, config.bos_token_id],
     ).save_pretrained(folder)
-    tensors = {name: _raw(tensor, _DTYPES[dtype][1]) for name, tensor in model.state_dict().items()}
+    tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
+    state = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
+    tensors = {name: _raw(tensor, _DTYPES[dtype][1]) for name, tensor in state.items()}
     return write_checkpoint(tensors, folder, max_shard_bytes=max_shard_bytes)
 
 

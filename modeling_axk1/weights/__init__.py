@@ -9,7 +9,6 @@
     write        RawTensor -> shards and index, the index last
     inspect      what a checkpoint holds, from its headers
     verify       everything that can be wrong with a checkpoint, as a list
-    checksums    SHA256SUMS
     values       NaN and infinity by bit patterns
     strict_json  JSON without duplicates, surprises or tracebacks
 

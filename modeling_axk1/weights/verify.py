@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modeling_axk1.checksums import SUMS_FILE, parse_sums
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.files import sha256_file
 from modeling_axk1.progress import Advance, progress_bar
-from modeling_axk1.weights.checkpoint import Checkpoint, reason, safe_path, scan_checkpoint
-from modeling_axk1.weights.checksums import SUMS_FILE, read_sums
+from modeling_axk1.weights.checkpoint import Checkpoint, read_small, reason, safe_path, scan_checkpoint
 from modeling_axk1.weights.coverage import coverage
 from modeling_axk1.weights.header import Header
 from modeling_axk1.weights.names import is_axk1
@@ -116,9 +116,12 @@ def _sums(checkpoint: Checkpoint, report: VerifyReport) -> dict[str, str] | None
         report.notes.append(f"no {SUMS_FILE} in the folder: no checksums compared")
         return None
     try:
-        sums = read_sums(checkpoint.folder)
+        sums = parse_sums(read_small(checkpoint.folder, SUMS_FILE))
     except (WeightsError, OSError) as error:
         report.problems.append(reason(error, SUMS_FILE))
+        return None
+    except ValueError as error:
+        report.problems.append(str(error))
         return None
     report.problems += [f"{shard} is not listed in {SUMS_FILE}" for shard in checkpoint.shards if shard not in sums]
     return sums

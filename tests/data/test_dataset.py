@@ -1,7 +1,8 @@
 import pytest
 
+from modeling_axk1.checksums import write_sums
 from modeling_axk1.data.build import build
-from modeling_axk1.data.dataset import check_sums, read_documents, read_texts, write_sums
+from modeling_axk1.data.dataset import check_sums, read_documents, read_texts
 from modeling_axk1.errors import DataError
 from tests.data.recipes import some_documents, write_recipe
 
@@ -44,7 +45,7 @@ def test_a_folder_that_is_no_dataset_and_a_split_that_is_none_are_refused(datase
 @pytest.mark.parametrize("line", ["nonsense", f"{'0' * 64}  ../outside", f"{'0' * 64}  /etc/passwd"])
 def test_sums_that_are_none_or_lead_outside_are_refused(dataset, line):
     (dataset / "SHA256SUMS").write_text(line + "\n")
-    with pytest.raises(DataError, match="SHA256SUMS, line 1"):
+    with pytest.raises(DataError, match="SHA256SUMS: line 1"):
         check_sums(dataset)
 
 

@@ -1,0 +1,43 @@
+"""SHA256SUMS: what every file of a folder must hash to, in the form that `sha256sum --check` reads.
+
+One format for datasets, checkpoints and published repositories; each room says in its own words what is wrong.
+"""
+
+import re
+from pathlib import Path, PurePosixPath
+
+from modeling_axk1.files import atomic_write_text, file_digests
+
+SUMS_FILE = "SHA256SUMS"
+
+_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
+
+
+def write_sums(folder: Path) -> None:
+    """Write SHA256SUMS over every other file below `folder`; equal files give equal bytes."""
+    digests = file_digests(folder)
+    digests.pop(SUMS_FILE, None)
+    atomic_write_text(folder / SUMS_FILE, "".join(f"{digest}  {name}\n" for name, digest in digests.items()))
+
+
+def parse_sums(raw: bytes) -> dict[str, str]:
+    """Return {relative path: SHA-256 in lower case} of the bytes of a SHA256SUMS.
+
+    Raises ValueError with the rule and the line's number: a line that is none, a path that is not printable or leads
+    out of the folder, a path named twice.
+    """
+    sums: dict[str, str] = {}
+    for number, line in enumerate(raw.splitlines(), start=1):
+        match = _LINE.fullmatch(line.decode("utf-8", errors="replace"))
+        where = f"{SUMS_FILE}: line {number}"
+        if not match:
+            raise ValueError(f'{where} must be "<64 hex digits>  <path>"')
+        name = match[2]
+        if not name.isprintable():
+            raise ValueError(f"{where}: a path must be printable characters, got {ascii(name)[:60]}")
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"{where}: a path must stay inside the folder, got {name[:60]!r}")
+        if name in sums:
+            raise ValueError(f"{where} names {name} a second time")
+        sums[name] = match[1].lower()
+    return sums
