@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -11,20 +10,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from modeling_axk1.checksums import SUMS_FILE, parse_sums
 from modeling_axk1.errors import HubError
 from modeling_axk1.files import file_digests
 from modeling_axk1.hub.client import calling, check_endpoint
 from modeling_axk1.progress import progress_bar
 
-MANIFEST = "SHA256SUMS"
 GOLDEN = "golden/logits.safetensors"
 
 # fp32 on another machine adds up in another order; weights that differ by one bit in a matrix show far above this.
 LOGITS_TOLERANCE = 1e-5
 
 # The manifest cannot list itself, and .gitattributes is the hub's own file.
-_NOT_LISTED = {MANIFEST, ".gitattributes"}
-_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+_NOT_LISTED = {SUMS_FILE, ".gitattributes"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def verify(
         dataset_digests: dict[str, str] = {}
         if dataset_id:
             dataset = _download(home, endpoint, dataset_id, "dataset", dataset_revision, token)
-            if (dataset / MANIFEST).is_file():
+            if (dataset / SUMS_FILE).is_file():
                 dataset_digests = check_manifest(dataset, dataset_id)
         task = {
             "repo_id": repo_id,
@@ -128,19 +126,17 @@ def check_manifest(folder: Path, name: str) -> dict[str, str]:
     `name` is what the folder is called in an error. Raises HubError naming the first file that is missing, that the
     manifest does not list, or whose bytes are others than were published.
     """
-    manifest = folder / MANIFEST
+    manifest = folder / SUMS_FILE
     if not manifest.is_file():
-        raise HubError(f"{name} has no {MANIFEST}: nothing says what its files must be")
-    expected = {}
-    for line in manifest.read_text(encoding="utf-8").splitlines():
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise HubError(f"{name}: a line of {MANIFEST} must be '<sha256>  <path>', got {line[:80]!r}")
-        expected[match[2]] = match[1]
+        raise HubError(f"{name} has no {SUMS_FILE}: nothing says what its files must be")
+    try:
+        expected = parse_sums(manifest.read_bytes())
+    except ValueError as error:
+        raise HubError(f"{name}: {error}") from None
     found = {path: digest for path, digest in file_digests(folder).items() if path not in _NOT_LISTED}
     for problem, paths in (
         ("is missing", expected.keys() - found.keys()),
-        (f"is not in {MANIFEST}", found.keys() - expected.keys()),
+        (f"is not in {SUMS_FILE}", found.keys() - expected.keys()),
         ("is damaged", {path for path in found.keys() & expected.keys() if found[path] != expected[path]}),
     ):
         if paths:

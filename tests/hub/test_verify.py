@@ -147,7 +147,7 @@ class TestDamage:
             ("missing", "x: b is missing"),
             ("extra", "x: c is not in SHA256SUMS"),
             ("changed", "x: b is damaged"),
-            ("no digest here\n", "must be '<sha256>  <path>', got 'no digest here'"),
+            ("no digest here\n", 'line 1 must be "<64 hex digits>  <path>"'),
         ],
     )
     def test_a_folder_that_is_not_its_manifest(self, tmp_path, how, rule):
