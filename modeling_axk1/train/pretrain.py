@@ -135,9 +135,10 @@ def pretrain(run: Run, out: Path, dtype: str = "float32", max_shard_bytes: int =
         validation_loss=round(nats / (len(stream) - 1), 4),
         bits_per_byte=round(nats / math.log(2) / sum(document.bytes for document in run.held_out), 4),
     )
-    # A text for golden logits and for the sample: held out, English where there is any.
-    texts = sorted(run.held_out, key=lambda document: document.language != "en")
-    golden_ids = token_stream([texts[0].text], run.tokenizer)[:_GOLDEN_TOKENS]
+    # A text for golden logits and for the sample: held out, English where there is any, and the longest, because
+    # short ones are mostly lists.
+    chosen = max(run.held_out, key=lambda document: (document.language == "en", document.bytes))
+    golden_ids = token_stream([chosen.text], run.tokenizer)[:_GOLDEN_TOKENS]
     with atomic_folder(out) as part:
         write_golden(model, torch.from_numpy(golden_ids).long()[None], run.tokenizer.decode(golden_ids[:8]), part)
         write_model(cast(model, dtype), part, dtype, max_shard_bytes)
