@@ -27,10 +27,11 @@ def build(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and run the steps, write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Build a dataset: Parquet shards, card, licences and checksums, from a recipe or from your own text files.
+    """Build a dataset: Parquet shards, card, licences and checksums.
 
-    Without a source it builds the sample corpus that ships with this package. Texts that a step drops are counted by
-    reason and kept aside in OUT.dropped.jsonl.
+    From a recipe or from your own text files; without a source, from the
+    sample corpus that ships with this package. Texts that a step drops are
+    counted by reason and kept aside in OUT.dropped.jsonl.
 
     Examples:
       axk1 data build --out sample
@@ -79,9 +80,10 @@ def sample(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Extract a recipe's documents from the packages that it pins, as the shipped sample was made.
+    """Extract a recipe's documents from the packages that it pins.
 
-    Needs a Debian system and its package servers: packages come by apt-get and must have the recipe's SHA-256.
+    This is how the shipped sample was made. Needs a Debian system and its
+    package servers: packages come by apt-get and must have the recipe's SHA-256.
 
     Example:
       axk1 data sample data_cards/sample/recipe.toml --out documents

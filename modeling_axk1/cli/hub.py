@@ -62,6 +62,7 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder to make; one that exists is replaced as a whole.")],
     repo: Annotated[str, typer.Option(help="The model's name on the hub, NAMESPACE/NAME, for its card.")],
     dataset: Annotated[str, typer.Option(help="The dataset's name on the hub, NAMESPACE/NAME, for the card.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a model repository: weights, config, code, tokenizer, card, checksums.
@@ -73,11 +74,13 @@ def export(
     """
     from modeling_axk1.hub.export import export as make
 
-    report = make(checkpoint, tokenizer, data, out, repo_id=repo, dataset_id=dataset)
+    report = make(checkpoint, tokenizer, data, out, repo_id=repo, dataset_id=dataset, dry_run=dry_run)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), ensure_ascii=False))
-    else:
-        typer.echo(f"{out}: {report.files} files, {report.nbytes:,} bytes, ready for `axk1 hub publish`")
+        return
+    for name in report.files:
+        typer.echo(name)
+    typer.echo(f"would write {out}; nothing was written" if dry_run else f"{out} is ready for `axk1 hub publish`")
 
 
 @app.command()

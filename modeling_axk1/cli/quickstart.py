@@ -17,10 +17,11 @@ def quickstart(
     seed: Annotated[int, typer.Option(help="Seed of initial weights and batches.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")] = False,
 ) -> None:
-    """Go the whole way once, on this machine: from raw text to a published model that from_pretrained loads.
+    """Go the whole way once: from raw text to a published model.
 
-    Seven steps: dataset, tokenizer, training, weights, hub folder, publishing to a hub on loopback, and the proof by
-    a process that does not know this package. Each is a command of its own too; a second run reuses what is built.
+    Seven steps, each a command of its own too: dataset, tokenizer, training,
+    weights, hub folder, publishing to a hub on loopback, and the proof by a
+    process that does not know this package. A second run reuses what is built.
 
     Example: axk1 quickstart --out my-first-model
     """

@@ -25,10 +25,11 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the dataset and the size, write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Train a tokenizer on a dataset's train split and measure it on the validation split.
+    """Train a tokenizer on a dataset and measure it on held-out text.
 
-    Writes what AutoTokenizer loads without any code from here (tokenizer.json, tokenizer_config.json,
-    chat_template.jinja) and report.json: how many tokens a byte of text needs, per language.
+    Writes what AutoTokenizer loads without any code from here
+    (tokenizer.json, tokenizer_config.json, chat_template.jinja) and
+    report.json: how many tokens a byte of text needs, per language.
 
     Example:
       axk1 tokenizer train sample --out tokenizer-4k --vocab-size 4096

@@ -24,7 +24,7 @@ def pretrain(
     dtype: Annotated[str, typer.Option(help="Stored dtype: float32 or bfloat16.")] = "float32",
     shard_size: Annotated[str, typer.Option(help="Largest shard, e.g. 8MB or 5GB.")] = "5GB",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Check the inputs, say what would be trained, write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the inputs, write nothing.")] = False,
 ) -> None:
     """Train from scratch: next-token loss, AdamW, cosine decay; the checkpoint has the released tensor names.
 

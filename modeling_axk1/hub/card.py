@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from modeling_axk1.errors import HubError
 from modeling_axk1.shipped import shipped
 from modeling_axk1.weights.names import parameters
 
@@ -13,6 +14,7 @@ def model_card(checkpoint: Path, tokenizer: Path, dataset: Path, *, repo_id: str
     """Return README.md of a trained model.
 
     Sources: train.json and config.json of the checkpoint, report.json of the tokenizer, stats.json of the dataset.
+    Raises HubError naming the first figure that none of them has.
     """
     import jinja2
 
@@ -25,15 +27,18 @@ def model_card(checkpoint: Path, tokenizer: Path, dataset: Path, *, repo_id: str
         keep_trailing_newline=True,
         autoescape=False,
     )
-    return template.render(
-        repo_id=repo_id,
-        dataset_id=dataset_id,
-        config=config,
-        counts=parameters(config),
-        train=_read(checkpoint / "train.json"),
-        tokenizer=_read(tokenizer / "report.json"),
-        data=_read(dataset / "stats.json"),
-    )
+    try:
+        return template.render(
+            repo_id=repo_id,
+            dataset_id=dataset_id,
+            config=config,
+            counts=parameters(config),
+            train=_read(checkpoint / "train.json"),
+            tokenizer=_read(tokenizer / "report.json"),
+            data=_read(dataset / "stats.json"),
+        )
+    except jinja2.UndefinedError as error:
+        raise HubError(f"the card of {repo_id} lacks a figure: {error.message}") from None
 
 
 def _read(path: Path) -> dict:

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_axk1.checksums import write_sums
+from modeling_axk1.checksums import SUMS_FILE, write_sums
 from modeling_axk1.errors import HubError
-from modeling_axk1.files import atomic_folder, atomic_write_text, file_digests
+from modeling_axk1.files import atomic_folder, atomic_write_text
 from modeling_axk1.hub.card import model_card
 from modeling_axk1.shipped import shipped
 from modeling_axk1.weights.verify import verify
@@ -24,11 +24,11 @@ _AUTO_MAP = {
 
 @dataclass(frozen=True)
 class ExportReport:
-    """The folder that was made; sizes in bytes."""
+    """The folder that was made, or would be (`dry_run`): its files, SHA256SUMS among them."""
 
     folder: Path
-    files: int
-    nbytes: int
+    files: list[str]
+    dry_run: bool
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON takes it."""
@@ -36,7 +36,14 @@ class ExportReport:
 
 
 def export(
-    checkpoint: Path, tokenizer: Path, dataset: Path, out: Path, *, repo_id: str, dataset_id: str
+    checkpoint: Path,
+    tokenizer: Path,
+    dataset: Path,
+    out: Path,
+    *,
+    repo_id: str,
+    dataset_id: str,
+    dry_run: bool = False,
 ) -> ExportReport:
     """Write the model repository `out`, whole or not at all; the same inputs give the same bytes.
 
@@ -47,6 +54,7 @@ def export(
         out: the folder to make.
         repo_id: the model's name on the hub, for the card and its examples.
         dataset_id: the dataset's name on the hub.
+        dry_run: check everything, write nothing.
 
     Raises:
         HubError: the weights are damaged or do not fit the config, or the tokenizer does not fit the model.
@@ -61,26 +69,32 @@ def export(
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     _check_tokenizer(tokenizer, config)
 
-    with atomic_folder(out) as part:
-        for source in sorted(checkpoint.glob("*.safetensors*")):
-            shutil.copyfile(source, part / source.name)
-        shutil.copytree(checkpoint / "golden", part / "golden")
-        for name in _TOKENIZER_FILES:
-            shutil.copyfile(tokenizer / name, part / name)
-        for name in _REMOTE_CODE:
-            shutil.copyfile(Path(__file__).parent.parent / "model" / name, part / name)
-        for name in ("LICENSE", "NOTICE"):
-            shutil.copyfile(shipped(name), part / name)
-        shutil.copyfile(checkpoint / "generation_config.json", part / "generation_config.json")
-        (part / "results").mkdir()
-        shutil.copyfile(checkpoint / "train.json", part / "results" / "train.json")
-        atomic_write_text(part / "config.json", _json({**config, "auto_map": _AUTO_MAP}))
-        card = model_card(checkpoint, tokenizer, dataset, repo_id=repo_id, dataset_id=dataset_id)
-        atomic_write_text(part / "README.md", card)
-        write_sums(part)
-        files = file_digests(part)
-        nbytes = sum((part / name).stat().st_size for name in files)
-    return ExportReport(out, len(files), nbytes)
+    copied = _copied_files(checkpoint, tokenizer)
+    card = model_card(checkpoint, tokenizer, dataset, repo_id=repo_id, dataset_id=dataset_id)
+    written = {"config.json": _json({**config, "auto_map": _AUTO_MAP}), "README.md": card}
+    if not dry_run:
+        with atomic_folder(out) as part:
+            for name, source in copied.items():
+                (part / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(source, part / name)
+            for name, text in written.items():
+                atomic_write_text(part / name, text)
+            write_sums(part)
+    return ExportReport(out, sorted([*copied, *written, SUMS_FILE]), dry_run)
+
+
+def _copied_files(checkpoint: Path, tokenizer: Path) -> dict[str, Path]:
+    """Return {path in the repository: where it comes from} of all that is copied as it stands."""
+    model = Path(__file__).parent.parent / "model"
+    return {
+        **{source.name: source for source in sorted(checkpoint.glob("*.safetensors*"))},
+        "golden/logits.safetensors": checkpoint / "golden" / "logits.safetensors",
+        "generation_config.json": checkpoint / "generation_config.json",
+        "results/train.json": checkpoint / "train.json",
+        **{name: tokenizer / name for name in _TOKENIZER_FILES},
+        **{name: model / name for name in _REMOTE_CODE},
+        **{name: shipped(name) for name in ("LICENSE", "NOTICE")},
+    }
 
 
 def _check_tokenizer(tokenizer: Path, config: dict[str, Any]) -> None:
