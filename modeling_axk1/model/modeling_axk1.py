@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.cache_utils import Cache, DynamicCache
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from transformers.generation import GenerationMixin
 from transformers.integrations import use_experts_implementation
 from transformers.masking_utils import create_causal_mask
@@ -107,19 +107,71 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attention written out: softmax in float32 over the scaled, masked products. Returns [B, T, H, C] and weights."""
+    """Attention written out, softmax at least in float32: returns [B, T, H, C] and the weights."""
     scores_BHTS = query_BHTK @ key_BHSK.transpose(2, 3) * scaling
     if attention_mask is not None:
         scores_BHTS = scores_BHTS + attention_mask
-    weights_BHTS = scores_BHTS.softmax(dim=-1, dtype=torch.float32).to(query_BHTK.dtype)
+    weights_BHTS = at_least_float32(scores_BHTS).softmax(dim=-1).to(query_BHTK.dtype)
     weights_BHTS = F.dropout(weights_BHTS, p=dropout, training=module.training)
     return (weights_BHTS @ value_BHSC).transpose(1, 2).contiguous(), weights_BHTS
+
+
+class AXK1LatentCacheLayer(DynamicLayer):
+    """A layer of a growing cache with room to spare: a new token is written behind the others, which stay in place.
+
+    `keys` holds the latents [B, 1, S, L] and `values` the rotary keys [B, 1, S, R], views of buffers a quarter larger.
+    Whatever puts other tensors in their place (beam reordering, moving to another device) is noticed at the next
+    update, which then makes new buffers.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.room: dict[str, Tensor] = {}
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        if torch.compiler.is_compiling() or (torch.is_grad_enabled() and key_states.requires_grad):
+            return super().update(key_states, value_states, *args, **kwargs)  # writing in place is not for autograd
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self.keys, self.values = self._append("keys", key_states), self._append("values", value_states)
+        return self.keys, self.values
+
+    def _append(self, name: str, new: Tensor) -> Tensor:
+        held, buffer = getattr(self, name), self.room.get(name)
+        length = held.shape[-2] if held.numel() else 0
+        total = length + new.shape[-2]
+        if buffer is None or buffer.shape[-2] < total or held.data_ptr() != buffer.data_ptr():
+            buffer = new.new_empty(*new.shape[:-2], total + total // 4, new.shape[-1])
+            if length:
+                buffer[..., :length, :] = held
+            self.room[name] = buffer
+        buffer[..., length:total, :] = new
+        return buffer[..., :total, :]
+
+
+def give_room(cache: Cache) -> None:
+    """Let the plain layers of a growing cache be AXK1LatentCacheLayer; what they hold stays."""
+    if getattr(cache, "layer_class_to_replicate", None) is DynamicLayer:
+        cache.layer_class_to_replicate = AXK1LatentCacheLayer
+    if getattr(cache, "offloading", False):
+        return
+    for index, layer in enumerate(cache.layers):
+        if type(layer) is DynamicLayer:
+            cache.layers[index] = AXK1LatentCacheLayer()
+            vars(cache.layers[index]).update(vars(layer))
 
 
 class AXK1Attention(nn.Module):
     """Multi-head latent attention: the cache holds one latent and one rotary key a token, for all heads together.
 
-    Keys and values of the heads are unfolded from the latent by `kv_b_proj`; queries pass a bottleneck of their own.
+    Queries pass a bottleneck of their own. Keys and values of the heads are unfolded from the latent by `kv_b_proj`,
+    whose rows are W_UK (a head's key without position) and W_UV (its value). The same attention is computed in
+    whichever of three ways suits:
+
+    - all heads at once, by transformers' attention functions: training, and whatever wraps or replaces the projections;
+    - a few heads at a time: prefill, so that keys and values of all heads are never held for the whole sequence;
+    - over the latents themselves: decoding. As (W_UK l) . q = l . (W_UK^T q), the query takes W_UK in and the sum over
+      the latents takes W_UV out, and no key or value is ever unfolded (DeepSeek-V2, section 2.1.2).
     """
 
     is_causal = True
@@ -148,13 +200,7 @@ class AXK1Attention(nn.Module):
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         config, (cos, sin) = self.config, position_embeddings
-        B, T, _ = hidden_BTD.shape
-
-        query_BHTK = self.q_b_proj(self.q_a_layernorm(self.q_a_proj(hidden_BTD)))
-        query_BHTK = query_BHTK.view(B, T, -1, config.qk_head_dim).transpose(1, 2)
-        q_nope_BHTN, q_rope_BHTR = query_BHTK.split([config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1)
-        query_BHTK = torch.cat([q_nope_BHTN, rotate(q_rope_BHTR, cos, sin, config.rope_interleave)], dim=-1)
-
+        q_latent_BTQ = self.q_a_layernorm(self.q_a_proj(hidden_BTD))
         latent_BTL, k_rope_BTR = self.kv_a_proj_with_mqa(hidden_BTD).split(
             [config.kv_lora_rank, config.qk_rope_head_dim], dim=-1
         )
@@ -163,31 +209,133 @@ class AXK1Attention(nn.Module):
         k_rope_B1SR = rotate(k_rope_BTR[:, None], cos, sin, config.rope_interleave)
         if past_key_values is not None:
             latent_B1SL, k_rope_B1SR = past_key_values.update(latent_B1SL, k_rope_B1SR, self.layer_idx)
-        key_BHSK, value_BHSC = self.expand(latent_B1SL, k_rope_B1SR)
 
-        attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
-            config._attn_implementation, eager_attention_forward
-        )
-        out_BTHC, weights_BHTS = attention(
-            self,
-            query_BHTK,
-            key_BHSK,
-            value_BHSC,
-            attention_mask,
-            dropout=config.attention_dropout if self.training else 0.0,
-            scaling=self.scaling,
-            **kwargs,
-        )
-        return self.o_proj(out_BTHC.reshape(B, T, -1)), weights_BHTS
+        if self._may_use_weights_directly():
+            if self._is_cheaper_over_latents(hidden_BTD.shape, latent_B1SL.shape[2]):
+                query_BHTK = self.queries(self.q_b_proj(q_latent_BTQ), cos, sin)
+                return self.attend_over_latents(query_BHTK, latent_B1SL, k_rope_B1SR, attention_mask)
+            if config._attn_implementation == "sdpa" and not torch.is_grad_enabled():
+                return self.attend_by_head_groups(
+                    q_latent_BTQ, cos, sin, latent_B1SL, k_rope_B1SR, attention_mask, **kwargs
+                )
+        query_BHTK = self.queries(self.q_b_proj(q_latent_BTQ), cos, sin)
+        key_BHSK, value_BHSC = self.unfold(self.kv_b_proj(latent_B1SL), k_rope_B1SR)
+        out_BTHC, weights_BHTS = self.attend(query_BHTK, key_BHSK, value_BHSC, attention_mask, **kwargs)
+        return self.o_proj(out_BTHC.flatten(2)), weights_BHTS
 
-    def expand(self, latent_B1SL: Tensor, k_rope_B1SR: Tensor) -> tuple[Tensor, Tensor]:
-        """Unfold keys [B, H, S, N+R] and values [B, H, S, C] of all heads from the latent and the shared rotary key."""
+    def queries(self, q_BTM: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Cut the output of `q_b_proj` into heads and rotate their rotary parts: [B, H, T, N+R]."""
         config = self.config
-        B, _, S, _ = latent_B1SL.shape
-        kv_BHSM = self.kv_b_proj(latent_B1SL).view(B, S, config.num_attention_heads, -1).transpose(1, 2)
+        q_BHTK = q_BTM.unflatten(-1, (-1, config.qk_head_dim)).transpose(1, 2)
+        q_nope_BHTN, q_rope_BHTR = q_BHTK.split([config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1)
+        return torch.cat([q_nope_BHTN, rotate(q_rope_BHTR, cos, sin, config.rope_interleave)], dim=-1)
+
+    def unfold(self, kv_B1SM: Tensor, k_rope_B1SR: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut the output of `kv_b_proj` into keys [B, H, S, N+R], shared rotary key included, and values [B, H, S, C]."""
+        config = self.config
+        kv_BHSM = kv_B1SM.squeeze(1).unflatten(-1, (-1, config.qk_nope_head_dim + config.v_head_dim)).transpose(1, 2)
         k_nope_BHSN, value_BHSC = kv_BHSM.split([config.qk_nope_head_dim, config.v_head_dim], dim=-1)
-        k_rope_BHSR = k_rope_B1SR.expand(-1, config.num_attention_heads, -1, -1)
-        return torch.cat([k_nope_BHSN, k_rope_BHSR], dim=-1), value_BHSC
+        return torch.cat([k_nope_BHSN, k_rope_B1SR.expand(-1, k_nope_BHSN.shape[1], -1, -1)], dim=-1), value_BHSC
+
+    def attend(
+        self, query_BHTK: Tensor, key_BHSK: Tensor, value_BHSC: Tensor, attention_mask: Tensor | None, **kwargs: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attention by transformers' chosen function: [B, T, H, C], and the weights where that function gives them."""
+        implementation = self.config._attn_implementation  # chosen by from_pretrained(attn_implementation=...)
+        attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
+        width = value_BHSC.shape[-1]
+        if implementation == "sdpa" and value_BHSC.device.type == "cpu":
+            # torch's fast CPU kernel wants values as wide as keys; without it all scores are held at once.
+            value_BHSC = F.pad(value_BHSC, (0, key_BHSK.shape[-1] - width))
+        dropout = self.config.attention_dropout if self.training else 0.0
+        out_BTHC, weights_BHTS = attention(
+            self, query_BHTK, key_BHSK, value_BHSC, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs
+        )
+        return out_BTHC[..., :width], weights_BHTS
+
+    def attend_by_head_groups(
+        self,
+        q_latent_BTQ: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        latent_B1SL: Tensor,
+        k_rope_B1SR: Tensor,
+        attention_mask: Tensor | None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, None]:
+        """Unfold, attend and project out a few heads at a time; the output projection sums over the groups."""
+        config = self.config
+        H = config.num_attention_heads
+        group = max(1, min(H, _HEAD_GROUP_BYTES // (latent_B1SL[..., 0].numel() * config.qk_head_dim * 4)))
+        out_BTD = None
+        for heads in range(0, H, group):
+            q_BTM = F.linear(q_latent_BTQ, self.q_b_proj.weight[_rows(heads, group, config.qk_head_dim)])
+            kv_rows = _rows(heads, group, config.qk_nope_head_dim + config.v_head_dim)
+            kv_B1SM = F.linear(latent_B1SL, self.kv_b_proj.weight[kv_rows])
+            key_BHSK, value_BHSC = self.unfold(kv_B1SM, k_rope_B1SR)
+            out_BTHC, _ = self.attend(self.queries(q_BTM, cos, sin), key_BHSK, value_BHSC, attention_mask, **kwargs)
+            part_BTD = F.linear(out_BTHC.flatten(2), self.o_proj.weight[:, _rows(heads, group, config.v_head_dim)])
+            out_BTD = part_BTD if out_BTD is None else out_BTD.add_(part_BTD)
+        return out_BTD if self.o_proj.bias is None else out_BTD + self.o_proj.bias, None
+
+    def attend_over_latents(
+        self, query_BHTK: Tensor, latent_B1SL: Tensor, k_rope_B1SR: Tensor, attention_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Attend to the latents themselves, with W_UK folded into the query and W_UV applied to the result."""
+        config = self.config
+        B, H, T, _ = query_BHTK.shape
+        w_HML = self.kv_b_proj.weight.unflatten(0, (H, -1))
+        w_uk_HNL, w_uv_HCL = w_HML.split([config.qk_nope_head_dim, config.v_head_dim], dim=1)
+        q_nope_BHTN, q_rope_BHTR = (query_BHTK * self.scaling).split(
+            [config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1
+        )
+        q_latent_HXL = torch.bmm(q_nope_BHTN.transpose(0, 1).flatten(1, 2), w_uk_HNL)
+        # All heads look at the same latents: of one sequence, heads and tokens are rows of one product.
+        q_latent_BYL = q_latent_HXL.view(H, B, T, -1).transpose(0, 1).flatten(1, 2)
+        latent_BSL, k_rope_BSR = latent_B1SL.squeeze(1), k_rope_B1SR.squeeze(1)
+        scores_BYS = torch.bmm(q_rope_BHTR.flatten(1, 2), k_rope_BSR.transpose(1, 2))
+        scores_BYS = scores_BYS.baddbmm_(q_latent_BYL, latent_BSL.transpose(1, 2))
+        scores_BHTS = scores_BYS.view(B, H, T, -1)
+        if attention_mask is None and T > 1:
+            # Left out by transformers only where queries and keys both start at the sequence's first token.
+            attention_mask = torch.ones(T, scores_BHTS.shape[-1], dtype=torch.bool, device=query_BHTK.device).tril()
+        if attention_mask is not None and attention_mask.dtype == torch.bool:
+            scores_BHTS = scores_BHTS.masked_fill(~attention_mask, torch.finfo(scores_BHTS.dtype).min)
+        elif attention_mask is not None:
+            scores_BHTS = scores_BHTS + attention_mask
+        weights_BHTS = at_least_float32(scores_BHTS).softmax(dim=-1).to(query_BHTK.dtype)
+        weights_BHTS = F.dropout(weights_BHTS, p=config.attention_dropout, training=self.training)
+        out_BYL = torch.bmm(weights_BHTS.flatten(1, 2), latent_BSL)
+        out_HXL = out_BYL.view(B, H, T, -1).transpose(0, 1).flatten(1, 2)
+        out_HXC = torch.bmm(out_HXL, w_uv_HCL.transpose(1, 2))
+        out_BTHC = out_HXC.view(H, B, T, -1).permute(1, 2, 0, 3)
+        return self.o_proj(out_BTHC.flatten(2)), weights_BHTS
+
+    def _may_use_weights_directly(self) -> bool:
+        """Whether the projections are what they were made: a LoRA, a quantiser or an offloading hook adds to them."""
+        projections = (self.q_b_proj, self.kv_b_proj, self.o_proj)
+        return self.config._attn_implementation in ("eager", "sdpa") and all(
+            type(projection) is nn.Linear and not hasattr(projection, "_hf_hook") for projection in projections
+        )
+
+    def _is_cheaper_over_latents(self, hidden_shape: torch.Size, S: int) -> bool:
+        """Compare multiplications a head: over latents a product is longer, but nothing is unfolded for S tokens."""
+        config, (B, T, _) = self.config, hidden_shape
+        L, R, N, C = config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim, config.v_head_dim
+        over_latents = T * L * (N + C) + T * S * (2 * L + R)
+        unfolded = S * L * (N + C) + T * S * (N + R + C)
+        scores_fit = B * config.num_attention_heads * T * S * 4 <= _SCORE_BYTES
+        return over_latents <= unfolded and scores_fit
+
+
+# Largest keys of one head group in float32, and largest scores of an attention over latents, both in bytes.
+_HEAD_GROUP_BYTES = 32 * 2**20
+_SCORE_BYTES = 256 * 2**20
+
+
+def _rows(first_head: int, heads: int, width: int) -> slice:
+    """Rows (or columns) that some heads own in a projection."""
+    return slice(first_head * width, (first_head + heads) * width)
 
 
 def _yarn_softmax_factor(rope: dict) -> float:
@@ -388,6 +536,7 @@ class AXK1Model(AXK1PreTrainedModel):
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
+        hidden_to_keep: int = 0,
         **kwargs: Any,
     ) -> MoeModelOutputWithPast:
         """Run the decoder.
@@ -399,29 +548,75 @@ class AXK1Model(AXK1PreTrainedModel):
             past_key_values: latents and rotary keys of earlier tokens, of any transformers cache class.
             inputs_embeds: [B, T, D] in place of `input_ids`.
             use_cache: make a cache when none is given.
+            hidden_to_keep: return only the last so many positions (0: all).
             **kwargs: output_router_logits, output_hidden_states, output_attentions, return_dict.
 
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds, and not both")
-        hidden_BTD = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
-        if use_cache and past_key_values is None:
-            past_key_values = DynamicCache(config=self.config)
+        tokens = input_ids if inputs_embeds is None else inputs_embeds
+        T = tokens.shape[1]
+        chunks = self._prefill_chunks(T, attention_mask, kwargs)
+        cache = past_key_values
+        if cache is None and (use_cache or len(chunks) > 1):
+            cache = DynamicCache(config=self.config)
+        seen = 0
+        if cache is not None:
+            seen = cache.get_seq_length()
+            give_room(cache)
         if position_ids is None:
-            seen = past_key_values.get_seq_length() if past_key_values is not None else 0
-            position_ids = (torch.arange(hidden_BTD.shape[1], device=hidden_BTD.device) + seen)[None]
+            position_ids = (torch.arange(T, device=tokens.device) + seen)[None]
 
-        mask = create_causal_mask(
-            config=self.config,
-            inputs_embeds=hidden_BTD,
-            attention_mask=attention_mask,
-            past_key_values=past_key_values,
-            position_ids=position_ids,
+        last = []
+        for chunk in chunks:
+            part_BTD = self.embed_tokens(tokens[:, chunk]) if inputs_embeds is None else tokens[:, chunk]
+            part_position_ids = position_ids[..., chunk]
+            mask = create_causal_mask(
+                config=self.config,
+                inputs_embeds=part_BTD,
+                # A prompt's mask is longer than what its first chunks have seen.
+                attention_mask=attention_mask
+                if len(chunks) == 1
+                else _first_columns(attention_mask, seen + chunk.stop),
+                past_key_values=cache,
+                position_ids=part_position_ids,
+            )
+            position_embeddings = self.rotary_emb(part_BTD, part_position_ids)
+            for layer in self.layers:
+                part_BTD = layer(part_BTD, position_embeddings, mask, cache, **kwargs)
+            if chunk.stop > T - hidden_to_keep or not hidden_to_keep:
+                last.append(self.norm(part_BTD))
+        last_BTD = last[0] if len(last) == 1 else torch.cat(last, dim=1)
+        return MoeModelOutputWithPast(
+            last_hidden_state=last_BTD[:, -hidden_to_keep:],
+            past_key_values=cache if use_cache else past_key_values,
         )
-        position_embeddings = self.rotary_emb(hidden_BTD, position_ids)
-        for layer in self.layers:
-            hidden_BTD = layer(hidden_BTD, position_embeddings, mask, past_key_values, **kwargs)
-        return MoeModelOutputWithPast(last_hidden_state=self.norm(hidden_BTD), past_key_values=past_key_values)
+
+    def _prefill_chunks(self, T: int, attention_mask: Tensor | None, kwargs: dict[str, Any]) -> list[slice]:
+        """Cut a long prompt into pieces that pass the layers one after another, through the cache.
+
+        So memory beside weights and cache does not grow with the prompt. Not where gradients or the layers' outputs
+        are wanted, nor with a mask that is made already.
+        """
+        whole = (
+            torch.is_grad_enabled()
+            or torch.compiler.is_compiling()
+            or self.config._attn_implementation != "sdpa"
+            or (attention_mask is not None and attention_mask.ndim != 2)
+            or any(kwargs.get(f"output_{name}", getattr(self.config, f"output_{name}", False)) for name in _RECORDED)
+        )
+        size = T if whole else _PREFILL_CHUNK
+        return [slice(start, min(start + size, T)) for start in range(0, T, size)]
+
+
+# Tokens of a prompt that pass the layers together, and what would have to be put together again from the pieces.
+_PREFILL_CHUNK = 1024
+_RECORDED = ("hidden_states", "attentions", "router_logits")
+
+
+def _first_columns(mask_BS: Tensor | None, columns: int) -> Tensor | None:
+    """Of a whole prompt's padding mask, what the prompt's first pieces have seen."""
+    return None if mask_BS is None else mask_BS[:, :columns]
 
 
 class AXK1ForCausalLM(AXK1PreTrainedModel, GenerationMixin):
@@ -460,6 +655,7 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, GenerationMixin):
         `labels`: [B, T] token ids to predict, each from the tokens before it; -100 is left out of the loss.
         `logits_to_keep`: only the last so many positions' logits (0: all), or the positions in this 1-D tensor.
         """
+        keep_last = logits_to_keep if isinstance(logits_to_keep, int) else 0
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -467,10 +663,11 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, GenerationMixin):
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             use_cache=use_cache,
+            hidden_to_keep=keep_last,
             **kwargs,
         )
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits_BTV = self.lm_head(outputs.last_hidden_state[:, kept])
+        hidden_BTD = outputs.last_hidden_state
+        logits_BTV = self.lm_head(hidden_BTD if isinstance(logits_to_keep, int) else hidden_BTD[:, logits_to_keep])
         loss = None
         if labels is not None:
             loss = self.loss_function(logits=logits_BTV, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
