@@ -231,7 +231,7 @@ class AXK1Attention(nn.Module):
         return torch.cat([q_nope_BHTN, rotate(q_rope_BHTR, cos, sin, config.rope_interleave)], dim=-1)
 
     def unfold(self, kv_B1SM: Tensor, k_rope_B1SR: Tensor) -> tuple[Tensor, Tensor]:
-        """Cut the output of `kv_b_proj` into keys [B, H, S, N+R], shared rotary key included, and values [B, H, S, C]."""
+        """Cut the output of `kv_b_proj` into keys [B, H, S, N+R] and values [B, H, S, C]; heads share k_rope."""
         config = self.config
         kv_BHSM = kv_B1SM.squeeze(1).unflatten(-1, (-1, config.qk_nope_head_dim + config.v_head_dim)).transpose(1, 2)
         k_nope_BHSN, value_BHSC = kv_BHSM.split([config.qk_nope_head_dim, config.v_head_dim], dim=-1)
@@ -554,7 +554,8 @@ class AXK1Model(AXK1PreTrainedModel):
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds, and not both")
-        tokens = input_ids if inputs_embeds is None else inputs_embeds
+        tokens = inputs_embeds if input_ids is None else input_ids
+        assert tokens is not None
         T = tokens.shape[1]
         chunks = self._prefill_chunks(T, attention_mask, kwargs)
         cache = past_key_values
@@ -567,17 +568,14 @@ class AXK1Model(AXK1PreTrainedModel):
         if position_ids is None:
             position_ids = (torch.arange(T, device=tokens.device) + seen)[None]
 
-        last = []
+        mask_BS, last = attention_mask, []
         for chunk in chunks:
             part_BTD = self.embed_tokens(tokens[:, chunk]) if inputs_embeds is None else tokens[:, chunk]
             part_position_ids = position_ids[..., chunk]
             mask = create_causal_mask(
                 config=self.config,
                 inputs_embeds=part_BTD,
-                # A prompt's mask is longer than what its first chunks have seen.
-                attention_mask=attention_mask
-                if len(chunks) == 1
-                else _first_columns(attention_mask, seen + chunk.stop),
+                attention_mask=mask_BS if len(chunks) == 1 else _first_columns(mask_BS, seen + chunk.stop),
                 past_key_values=cache,
                 position_ids=part_position_ids,
             )
