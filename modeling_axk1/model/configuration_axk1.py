@@ -47,9 +47,16 @@ class AXK1Config(PreTrainedConfig):
         routed_scaling_factor: factor on the routing weights after normalisation.
         norm_topk_prob: whether the chosen experts' weights are divided by their sum.
         use_router_bias: whether sparse layers own `e_score_correction_bias`, which shifts the choice of experts and
-            not their weights. The published checkpoint has none.
+            not their weights. The published checkpoint has none; where it is absent it is zero.
+        router_bias_update_rate: step of that bias after each optimiser step, up for experts that got fewer tokens than
+            the mean and down for those that got more (DeepSeek-V3 used 0.001); 0 leaves it as it is.
+        sequence_balance_weight: weight of the sequence-level balance loss in training (DeepSeek-V3 used 0.0001).
         first_k_dense_replace: the first layers that are dense.
         moe_layer_freq: of the layers after them, those whose index is a multiple of this are sparse.
+        num_nextn_predict_layers: multi-token prediction modules, 0 (as published) or 1; a module is one more decoder
+            layer, of index `num_hidden_layers`, that predicts the token after next.
+        mtp_loss_weight: weight of its loss in training. That of the published model is not known; 0.3 is DeepSeek-V3's
+            for the larger part of its training.
         rope_interleave: whether rotary pairs are neighbours (x0, x1), or halves (x0, x_R/2).
         rope_parameters: rotary embedding as transformers writes it; "default", "linear" and "yarn" are implemented.
         max_position_embeddings: context length in tokens.
@@ -68,7 +75,7 @@ class AXK1Config(PreTrainedConfig):
 
     model_type = "axk1"
     keys_to_ignore_at_inference = ["past_key_values"]  # noqa: RUF012 (transformers reads it off the class)
-    attribute_map = {"num_local_experts": "n_routed_experts"}  # noqa: RUF012
+    attribute_map = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}  # noqa: RUF012
 
     vocab_size: int = 163840
     hidden_size: int = 7168
@@ -91,6 +98,10 @@ class AXK1Config(PreTrainedConfig):
     norm_topk_prob: bool = True
     scoring_func: str = "sigmoid"
     use_router_bias: bool = False
+    router_bias_update_rate: float = 0.0
+    sequence_balance_weight: float = 0.0
+    num_nextn_predict_layers: int = 0
+    mtp_loss_weight: float = 0.3
     first_k_dense_replace: int = 1
     moe_layer_freq: int = 1
     hidden_act: str = "silu"
@@ -136,6 +147,10 @@ class AXK1Config(PreTrainedConfig):
         """For each layer, "dense" or "sparse", as `first_k_dense_replace` and `moe_layer_freq` say."""
         return _layer_types(self.num_hidden_layers, self.first_k_dense_replace, self.moe_layer_freq)
 
+    def is_sparse(self, layer_idx: int) -> bool:
+        """Whether a layer is sparse by the same rule, which goes on past the last layer for multi-token prediction."""
+        return _is_sparse(layer_idx, self.first_k_dense_replace, self.moe_layer_freq)
+
     def _refuse_what_does_not_fit(self) -> None:
         group_size, rest = divmod(self.n_routed_experts, self.n_group)
         rules = [
@@ -156,6 +171,18 @@ class AXK1Config(PreTrainedConfig):
                 f"num_key_value_heads must equal num_attention_heads {self.num_attention_heads} in latent attention, "
                 f"got {self.num_key_value_heads}",
             ),
+            (
+                self.num_nextn_predict_layers in (0, 1),
+                f"num_nextn_predict_layers must be 0 or 1, got {self.num_nextn_predict_layers}",
+            ),
+            *(
+                (getattr(self, key) >= 0, f"{key} must be at least 0, got {getattr(self, key)}")
+                for key in ("mtp_loss_weight", "router_bias_update_rate", "sequence_balance_weight")
+            ),
+            (
+                self.use_router_bias or not self.router_bias_update_rate,
+                f"router_bias_update_rate needs use_router_bias, got {self.router_bias_update_rate} without it",
+            ),
             (self.scoring_func == "sigmoid", f'scoring_func must be "sigmoid", got "{self.scoring_func}"'),
             (
                 self.rope_parameters["rope_type"] in _ROPE_TYPES,
@@ -167,9 +194,12 @@ class AXK1Config(PreTrainedConfig):
                 raise ValueError(rule)
 
 
+def _is_sparse(layer_idx: int, first_k_dense_replace: int, moe_layer_freq: int) -> bool:
+    return layer_idx >= first_k_dense_replace and layer_idx % moe_layer_freq == 0
+
+
 def _layer_types(num_layers: int, first_k_dense_replace: int, moe_layer_freq: int) -> list[str]:
-    sparse = [i >= first_k_dense_replace and i % moe_layer_freq == 0 for i in range(num_layers)]
-    return ["sparse" if is_sparse else "dense" for is_sparse in sparse]
+    return ["sparse" if _is_sparse(i, first_k_dense_replace, moe_layer_freq) else "dense" for i in range(num_layers)]
 
 
 def _dense_rule(layer_types: list[str]) -> tuple[int, int]:

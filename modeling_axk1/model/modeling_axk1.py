@@ -16,20 +16,21 @@ Shapes are written as suffixes:
 
 Parameter names are those of the published checkpoint. Sources: DeepSeek-V2 (arXiv 2405.04434) for latent attention,
 DeepSeek-V3 (arXiv 2412.19437) for the router, the A.X K1 technical report (arXiv 2601.09200) for the extra norm.
-This file travels to the hub beside configuration_axk1.py and imports nothing else of this package.
+This file travels to the hub beside configuration_axk1.py and generation_axk1.py (speculative decoding) and imports
+nothing else of this package.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
-from transformers.generation import GenerationMixin
 from transformers.integrations import use_experts_implementation
 from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -41,6 +42,7 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_axk1 import AXK1Config
+from .generation_axk1 import AXK1GenerationMixin
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -369,6 +371,9 @@ class AXK1TopkRouter(nn.Module):
         self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
         bias = torch.zeros(config.n_routed_experts) if config.use_router_bias else None
         self.register_buffer("e_score_correction_bias", bias)
+        # Integers, which a cast of the model to half precision leaves exact.
+        tokens_per_expert = torch.zeros(config.n_routed_experts, dtype=torch.long)
+        self.register_buffer("tokens_per_expert", tokens_per_expert, persistent=False)
 
     def forward(self, hidden_XD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits [X, E], weights [X, K] (at least float32) and the chosen experts' indices [X, K]."""
@@ -390,6 +395,45 @@ class AXK1TopkRouter(nn.Module):
         if config.norm_topk_prob:
             weights_XK = weights_XK / (weights_XK.sum(dim=-1, keepdim=True) + 1e-20)
         return logits_XE, weights_XK * config.routed_scaling_factor, experts_XK
+
+    def count(self, experts_XK: Tensor, real_BT: Tensor) -> None:
+        """Add a batch's choices to the load; `real_BT` is false for padding, which is no load to balance."""
+        chosen = experts_XK[real_BT.flatten()].flatten()
+        self.tokens_per_expert += chosen.bincount(minlength=len(self.tokens_per_expert))
+
+    @torch.no_grad()
+    def rebalance(self) -> Tensor:
+        """Move the bias one step against the load, return the load [E] and count anew; once after an optimiser step.
+
+        The load is the number of tokens that each expert got since the last call, over all processes and all batches
+        whose gradients were accumulated. Experts below its mean get `router_bias_update_rate` more bias, those above it
+        so much less (DeepSeek-V3 section 2.1.2; arXiv 2408.15664, algorithm 1). It is not a gradient and no part of
+        `forward`: what is run for evaluation, or twice for gradient checkpointing, moves nothing.
+        """
+        load_E = self.tokens_per_expert.clone()
+        self.tokens_per_expert.zero_()
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(load_E)
+        if self.e_score_correction_bias is not None:
+            shortfall_E = load_E.float().mean() - load_E
+            self.e_score_correction_bias += self.config.router_bias_update_rate * shortfall_E.sign()
+        return load_E
+
+
+def sequence_balance_loss(logits_XE: Tensor, experts_XK: Tensor, real_BT: Tensor) -> Tensor:
+    """Sum over experts of the share of choices times the share of scores, each within a sequence; mean over sequences.
+
+    1 when balanced, more when the experts that score high are also those chosen often (DeepSeek-V3 equations 17 to 20;
+    a choice counts as the router made it, groups and bias included). `real_BT` is true for tokens, false for padding.
+    """
+    (B, T), (E, K) = real_BT.shape, (logits_XE.shape[1], experts_XK.shape[1])
+    scores_XE = logits_XE.sigmoid()
+    share_BTE = (scores_XE / scores_XE.sum(dim=-1, keepdim=True)).view(B, T, E)
+    chosen_BTE = torch.zeros_like(scores_XE).scatter(1, experts_XK, 1.0).view(B, T, E)
+    length_B1 = real_BT.sum(dim=1, keepdim=True).clamp(min=1)
+    choices_BE = (chosen_BTE * real_BT[..., None]).sum(dim=1) * (E / K) / length_B1
+    scores_BE = (share_BTE * real_BT[..., None]).sum(dim=1) / length_B1
+    return (choices_BE * scores_BE).sum(dim=-1).mean()
 
 
 @use_experts_implementation
@@ -453,7 +497,7 @@ class AXK1DecoderLayer(GradientCheckpointingLayer):
 
     def __init__(self, config: AXK1Config, layer_idx: int) -> None:
         super().__init__()
-        self.is_sparse = config.mlp_layer_types[layer_idx] == "sparse"
+        self.is_sparse = config.is_sparse(layer_idx)
         self.self_attn = AXK1Attention(config, layer_idx)
         self.mlp = AXK1MoE(config) if self.is_sparse else AXK1MLP(config, config.intermediate_size)
         self.input_layernorm = AXK1RMSNorm(config.hidden_size, config.rms_norm_eps)
@@ -478,6 +522,63 @@ class AXK1DecoderLayer(GradientCheckpointingLayer):
         return hidden_BTD + mlp_BTD
 
 
+class AXK1SharedHead(nn.Module):
+    """The norm before the output head; the head itself is the model's own. Named as DeepSeek-V3's checkpoint has it."""
+
+    def __init__(self, config: AXK1Config) -> None:
+        super().__init__()
+        self.norm = AXK1RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class AXK1MultiTokenPredictor(AXK1DecoderLayer):
+    """One more decoder layer, which looks a token further (DeepSeek-V3 section 2.2).
+
+    From the model's last hidden state of a token and the embedding of the token after it, both normed, joined and
+    projected, it makes the hidden state from which the output head predicts the token after that one.
+
+    Embedding and output head are the model's, and not stored a second time: at full size their copies, which
+    DeepSeek-V3's checkpoint has as `embed_tokens` and `shared_head.head` of this layer, would be 2.3 billion parameters
+    that must equal others. transformers' and vLLM's loaders take the model's own where they are absent.
+    """
+
+    def __init__(self, config: AXK1Config, layer_idx: int) -> None:
+        super().__init__(config, layer_idx)
+        self.self_attn.layer_idx = 0  # its latents lie in a cache of their own
+        self.enorm = AXK1RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.hnorm = AXK1RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.eh_proj = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
+        self.shared_head = AXK1SharedHead(config)
+
+    def forward(  # type: ignore[override]
+        self, hidden_BTD: Tensor, next_embeds_BTD: Tensor, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        joined_BTD = self.eh_proj(torch.cat([self.enorm(next_embeds_BTD), self.hnorm(hidden_BTD)], dim=-1))
+        return self.shared_head.norm(super().forward(joined_BTD, *args, **kwargs))
+
+
+@dataclass
+class AXK1ModelOutput(MoeModelOutputWithPast):
+    """`MoeModelOutputWithPast`, and `router_experts`: for each sparse layer the chosen experts' indices, [X, K]."""
+
+    router_experts: tuple[Tensor, ...] | None = None
+
+    def routings(self, real_BT: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Return, for each sparse layer, logits [X, E], chosen experts [X, K] and which tokens are no padding [B, T]."""
+        recorded = zip(self.router_logits or (), self.router_experts or (), strict=True)
+        return [(logits_XE, experts_XK, real_BT) for logits_XE, experts_XK in recorded]
+
+
+@dataclass
+class AXK1CausalLMOutput(MoeCausalLMOutputWithPast):
+    """`MoeCausalLMOutputWithPast`, and the parts of a training loss before their weights.
+
+    `mtp_loss` is the mean cross-entropy of the token after next, `aux_loss` the sum of all layers' sequence-level
+    balance losses.
+    """
+
+    mtp_loss: Tensor | None = None
+
+
 class AXK1PreTrainedModel(PreTrainedModel):
     """What all A.X K1 models share: the config class, initial values, and what transformers may do with them."""
 
@@ -485,7 +586,7 @@ class AXK1PreTrainedModel(PreTrainedModel):
     config_class = AXK1Config
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["AXK1DecoderLayer"]  # noqa: RUF012 (transformers reads these lists off the class)
+    _no_split_modules = ["AXK1DecoderLayer", "AXK1MultiTokenPredictor"]  # noqa: RUF012 (transformers reads these lists off the class)
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
     _keep_in_fp32_modules_strict = ["e_score_correction_bias"]  # noqa: RUF012
     _supports_sdpa = True
@@ -497,6 +598,7 @@ class AXK1PreTrainedModel(PreTrainedModel):
         "hidden_states": AXK1DecoderLayer,
         "attentions": AXK1Attention,
         "router_logits": OutputRecorder(AXK1TopkRouter, index=0),
+        "router_experts": OutputRecorder(AXK1TopkRouter, index=2),
     }
 
     @torch.no_grad()
@@ -505,6 +607,7 @@ class AXK1PreTrainedModel(PreTrainedModel):
         std = self.config.initializer_range
         if isinstance(module, AXK1TopkRouter):
             init.normal_(module.weight, mean=0.0, std=std)
+            init.zeros_(module.tokens_per_expert)
             if module.e_score_correction_bias is not None:
                 init.zeros_(module.e_score_correction_bias)
         elif isinstance(module, AXK1Experts):
@@ -515,12 +618,19 @@ class AXK1PreTrainedModel(PreTrainedModel):
 
 
 class AXK1Model(AXK1PreTrainedModel):
-    """Embedding, the decoder layers, a last norm: token ids to hidden states."""
+    """Embedding, the decoder layers, a last norm: token ids to hidden states.
+
+    A multi-token prediction module is one more of `layers`, which `forward` leaves out and `look_ahead` runs.
+    """
 
     def __init__(self, config: AXK1Config) -> None:
         super().__init__(config)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(AXK1DecoderLayer(config, i) for i in range(config.num_hidden_layers))
+        self.layers.extend(
+            AXK1MultiTokenPredictor(config, config.num_hidden_layers + i)
+            for i in range(config.num_nextn_predict_layers)
+        )
         self.norm = AXK1RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.rotary_emb = AXK1RotaryEmbedding(config)
         self.gradient_checkpointing = False
@@ -538,7 +648,7 @@ class AXK1Model(AXK1PreTrainedModel):
         use_cache: bool | None = None,
         hidden_to_keep: int = 0,
         **kwargs: Any,
-    ) -> MoeModelOutputWithPast:
+    ) -> AXK1ModelOutput:
         """Run the decoder.
 
         Args:
@@ -549,7 +659,7 @@ class AXK1Model(AXK1PreTrainedModel):
             inputs_embeds: [B, T, D] in place of `input_ids`.
             use_cache: make a cache when none is given.
             hidden_to_keep: return only the last so many positions (0: all).
-            **kwargs: output_router_logits, output_hidden_states, output_attentions, return_dict.
+            **kwargs: output_router_logits, output_router_experts, output_hidden_states, output_attentions, return_dict.
 
         """
         if (input_ids is None) == (inputs_embeds is None):
@@ -571,24 +681,66 @@ class AXK1Model(AXK1PreTrainedModel):
         mask_BS, last = attention_mask, []
         for chunk in chunks:
             part_BTD = self.embed_tokens(tokens[:, chunk]) if inputs_embeds is None else tokens[:, chunk]
-            part_position_ids = position_ids[..., chunk]
-            mask = create_causal_mask(
-                config=self.config,
-                inputs_embeds=part_BTD,
-                attention_mask=mask_BS if len(chunks) == 1 else _first_columns(mask_BS, seen + chunk.stop),
-                past_key_values=cache,
-                position_ids=part_position_ids,
-            )
-            position_embeddings = self.rotary_emb(part_BTD, part_position_ids)
-            for layer in self.layers:
+            # A prompt's mask is longer than what its first chunks have seen.
+            part_mask = mask_BS if len(chunks) == 1 else _first_columns(mask_BS, seen + chunk.stop)
+            mask, position_embeddings = self._mask_and_rotation(part_BTD, part_mask, position_ids[..., chunk], cache)
+            for layer in self.layers[: self.config.num_hidden_layers]:
                 part_BTD = layer(part_BTD, position_embeddings, mask, cache, **kwargs)
             if chunk.stop > T - hidden_to_keep or not hidden_to_keep:
                 last.append(self.norm(part_BTD))
         last_BTD = last[0] if len(last) == 1 else torch.cat(last, dim=1)
-        return MoeModelOutputWithPast(
+        return AXK1ModelOutput(
             last_hidden_state=last_BTD[:, -hidden_to_keep:],
             past_key_values=cache if use_cache else past_key_values,
         )
+
+    @capture_outputs
+    def look_ahead(
+        self,
+        hidden_BTD: Tensor,
+        next_embeds_BTD: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        **kwargs: Any,
+    ) -> AXK1ModelOutput:
+        """Run the multi-token prediction module: hidden states from which the head predicts the token after next.
+
+        Args:
+            hidden_BTD: `last_hidden_state` of tokens, as `forward` gave it.
+            next_embeds_BTD: embeddings of the tokens that follow each of them.
+            attention_mask: as in `forward`, of the tokens that `hidden_BTD` belongs to.
+            position_ids: as in `forward`, likewise.
+            past_key_values: a cache of the module's own, not the one of `forward`.
+            **kwargs: as in `forward`.
+
+        """
+        if past_key_values is not None:
+            give_room(past_key_values)
+        if position_ids is None:
+            seen = past_key_values.get_seq_length() if past_key_values is not None else 0
+            position_ids = (torch.arange(hidden_BTD.shape[1], device=hidden_BTD.device) + seen)[None]
+        mask, position_embeddings = self._mask_and_rotation(hidden_BTD, attention_mask, position_ids, past_key_values)
+        module = self.layers[self.config.num_hidden_layers]
+        ahead_BTD = module(hidden_BTD, next_embeds_BTD, position_embeddings, mask, past_key_values, **kwargs)
+        return AXK1ModelOutput(last_hidden_state=ahead_BTD, past_key_values=past_key_values)
+
+    def _mask_and_rotation(
+        self,
+        hidden_BTD: Tensor,
+        attention_mask: Tensor | None,
+        position_ids: Tensor,
+        past_key_values: Cache | None,
+    ) -> tuple[Tensor | None, tuple[Tensor, Tensor]]:
+        """Return the causal mask in the form that the attention in use wants, and the rotation of every position."""
+        mask = create_causal_mask(
+            config=self.config,
+            inputs_embeds=hidden_BTD,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            position_ids=position_ids,
+        )
+        return mask, self.rotary_emb(hidden_BTD, position_ids)
 
     def _prefill_chunks(self, T: int, attention_mask: Tensor | None, kwargs: dict[str, Any]) -> list[slice]:
         """Cut a long prompt into pieces that pass the layers one after another, through the cache.
@@ -609,7 +761,7 @@ class AXK1Model(AXK1PreTrainedModel):
 
 # Tokens of a prompt that pass the layers together, and what would have to be put together again from the pieces.
 _PREFILL_CHUNK = 1024
-_RECORDED = ("hidden_states", "attentions", "router_logits")
+_RECORDED = ("hidden_states", "attentions", "router_logits", "router_experts")
 
 
 def _first_columns(mask_BS: Tensor | None, columns: int) -> Tensor | None:
@@ -617,7 +769,7 @@ def _first_columns(mask_BS: Tensor | None, columns: int) -> Tensor | None:
     return None if mask_BS is None else mask_BS[:, :columns]
 
 
-class AXK1ForCausalLM(AXK1PreTrainedModel, GenerationMixin):
+class AXK1ForCausalLM(AXK1PreTrainedModel, AXK1GenerationMixin):
     """A.X K1 as a language model: hidden states to logits over the vocabulary.
 
     Example:
@@ -647,12 +799,19 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, GenerationMixin):
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
-    ) -> MoeCausalLMOutputWithPast:
+    ) -> AXK1CausalLMOutput:
         """Run the model; the other arguments are those of `AXK1Model.forward`.
 
-        `labels`: [B, T] token ids to predict, each from the tokens before it; -100 is left out of the loss.
+        `labels`: [B, T] token ids to predict, each from the tokens before it; -100 is left out of the loss. In training
+        mode the loss has two more parts, as the config weighs them: that of multi-token prediction and the
+        sequence-level balance; and the routers count each expert's tokens, padding left out. (Under gradient
+        checkpointing the balance loss has a gradient with `use_reentrant=False`, transformers' default.)
         `logits_to_keep`: only the last so many positions' logits (0: all), or the positions in this 1-D tensor.
         """
+        learning = self.training and labels is not None
+        if learning:
+            # What the layers return to this level is seen once, however often checkpointing runs a layer.
+            kwargs |= {"output_router_logits": True, "output_router_experts": True}
         keep_last = logits_to_keep if isinstance(logits_to_keep, int) else 0
         outputs = self.model(
             input_ids=input_ids,
@@ -666,17 +825,69 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, GenerationMixin):
         )
         hidden_BTD = outputs.last_hidden_state
         logits_BTV = self.lm_head(hidden_BTD if isinstance(logits_to_keep, int) else hidden_BTD[:, logits_to_keep])
-        loss = None
+        loss = mtp_loss = balance_loss = None
         if labels is not None:
             loss = self.loss_function(logits=logits_BTV, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
-        return MoeCausalLMOutputWithPast(
+        if learning:
+            inputs_embeds = self.model.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+            mtp_loss, balance_loss = self._further_losses(
+                outputs, inputs_embeds, labels, attention_mask, position_ids, **kwargs
+            )
+            loss = loss + self.config.mtp_loss_weight * mtp_loss + self.config.sequence_balance_weight * balance_loss
+        return AXK1CausalLMOutput(
             loss=loss,
+            mtp_loss=mtp_loss,
+            aux_loss=balance_loss,
             logits=logits_BTV,
             past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             router_logits=outputs.router_logits,
         )
+
+    def _further_losses(
+        self,
+        outputs: AXK1ModelOutput,
+        embeds_BTD: Tensor,
+        labels_BT: Tensor,
+        attention_mask: Tensor | None,
+        position_ids: Tensor | None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the losses of multi-token prediction and of balance, 0 where the config has none; count the load."""
+        mtp_loss = balance_loss = outputs.last_hidden_state.new_zeros(())
+        real_BT = torch.ones_like(labels_BT, dtype=torch.bool)
+        if attention_mask is not None and attention_mask.ndim == 2:
+            real_BT = attention_mask.bool()
+        routings = outputs.routings(real_BT)
+
+        if self.config.num_nextn_predict_layers:
+            # Of each token but the last: its hidden state, the embedding after it, and the label after that.
+            ahead = self.model.look_ahead(
+                outputs.last_hidden_state[:, :-1],
+                embeds_BTD[:, 1:],
+                attention_mask[..., :-1] if attention_mask is not None else None,
+                position_ids[:, :-1] if position_ids is not None else None,
+                **kwargs,
+            )
+            target_BT = F.pad(labels_BT[:, 2:], (0, 1), value=-100)
+            # At least 1, so that a batch with labels at its second token only has a loss, of 0.
+            kwargs.setdefault("num_items_in_batch", (target_BT != -100).sum().clamp(min=1))
+            mtp_loss = self.loss_function(
+                logits=self.lm_head(ahead.last_hidden_state),
+                labels=labels_BT,
+                shift_labels=target_BT,
+                vocab_size=self.config.vocab_size,
+                **kwargs,
+            )
+            routings += ahead.routings(real_BT[:, :-1] & real_BT[:, 1:])
+
+        routers = [module for module in self.modules() if isinstance(module, AXK1TopkRouter)]
+        for router, (logits_XE, experts_XK, real) in zip(routers, routings, strict=True):
+            router.count(experts_XK, real)
+            if self.config.sequence_balance_weight:
+                balance_loss = balance_loss + sequence_balance_loss(logits_XE, experts_XK, real)
+        return mtp_loss, balance_loss
 
 
 __all__ = ["AXK1ForCausalLM", "AXK1Model", "AXK1PreTrainedModel"]

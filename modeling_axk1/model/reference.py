@@ -20,11 +20,32 @@ Weights = Mapping[str, Tensor]
 def reference_logits(weights: Weights, config: AXK1Config, input_ids: list[int]) -> Tensor:
     """Return the logits [T, V], float64, of one unpadded sequence."""
     weights = {name: tensor.double() for name, tensor in weights.items()}
+    return _to_logits(weights, config, _last_hidden(weights, config, input_ids))
+
+
+def reference_mtp_logits(weights: Weights, config: AXK1Config, input_ids: list[int]) -> Tensor:
+    """Return the logits [T-1, V], float64, of the token after next: row i, from tokens 0 to i+1, is of token i+2."""
+    weights = {name: tensor.double() for name, tensor in weights.items()}
+    module = f"model.layers.{config.num_hidden_layers}"
+    joined = []
+    for h, following in zip(_last_hidden(weights, config, input_ids)[:-1], input_ids[1:], strict=True):
+        embedding = _norm(weights["model.embed_tokens.weight"][following], weights[f"{module}.enorm.weight"], config)
+        h = _norm(h, weights[f"{module}.hnorm.weight"], config)
+        joined.append(weights[f"{module}.eh_proj.weight"] @ torch.cat([embedding, h]))
+    ahead = _layer(weights, config, config.num_hidden_layers, joined)
+    return _to_logits(weights, config, [_norm(h, weights[f"{module}.shared_head.norm.weight"], config) for h in ahead])
+
+
+def _last_hidden(weights: Weights, config: AXK1Config, input_ids: list[int]) -> list[Tensor]:
     hidden = [weights["model.embed_tokens.weight"][token] for token in input_ids]
     for layer in range(config.num_hidden_layers):
         hidden = _layer(weights, config, layer, hidden)
+    return [_norm(h, weights["model.norm.weight"], config) for h in hidden]
+
+
+def _to_logits(weights: Weights, config: AXK1Config, hidden: list[Tensor]) -> Tensor:
     head = weights["model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"]
-    return torch.stack([head @ _norm(h, weights["model.norm.weight"], config) for h in hidden])
+    return torch.stack([head @ h for h in hidden])
 
 
 def _layer(weights: Weights, config: AXK1Config, layer: int, hidden: list[Tensor]) -> list[Tensor]:
@@ -38,7 +59,7 @@ def _layer(weights: Weights, config: AXK1Config, layer: int, hidden: list[Tensor
     result = []
     for h in hidden:
         x = _norm(h, own["post_attention_layernorm.weight"], config)
-        if config.mlp_layer_types[layer] == "sparse":
+        if config.is_sparse(layer):
             y = _norm(_sparse_mlp(own, config, x), own["post_mlp_layernorm.weight"], config)
         else:
             y = _mlp(own["mlp.gate_proj.weight"], own["mlp.up_proj.weight"], own["mlp.down_proj.weight"], x)

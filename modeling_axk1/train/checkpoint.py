@@ -20,8 +20,13 @@ def check_dtype(dtype: str) -> None:
 
 
 def cast(model: Any, dtype: str) -> Any:
-    """Round the weights to the dtype in which they will be stored, "float32" or "bfloat16"."""
-    return model.to(_DTYPES[dtype][0])
+    """Round the weights to the dtype in which they will be stored, "float32" or "bfloat16".
+
+    Router biases stay float32, as they are stored: rounding them would change which experts are chosen.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(_DTYPES[dtype][0])
+    return model
 
 
 def write_model(model: Any, folder: Path, dtype: str, max_shard_bytes: int) -> WriteReport:
@@ -46,12 +51,13 @@ def write_model(model: Any, folder: Path, dtype: str, max_shard_bytes: int) -> W
     ).save_pretrained(folder)
     tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
     state = {name: tensor for name, tensor in model.state_dict().items() if name not in tied}
-    tensors = {name: _raw(tensor, _DTYPES[dtype][1]) for name, tensor in state.items()}
+    tensors = {name: _raw(tensor) for name, tensor in state.items()}
     return write_checkpoint(tensors, folder, max_shard_bytes=max_shard_bytes)
 
 
-def _raw(tensor: Tensor, dtype: str) -> RawTensor:
-    return RawTensor(dtype, tuple(tensor.shape), tensor.contiguous().flatten().view(torch.uint8).numpy())
+def _raw(tensor: Tensor) -> RawTensor:
+    dtypes = dict(_DTYPES.values())
+    return RawTensor(dtypes[tensor.dtype], tuple(tensor.shape), tensor.contiguous().flatten().view(torch.uint8).numpy())
 
 
 @torch.no_grad()

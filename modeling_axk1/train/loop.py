@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from modeling_axk1.errors import TrainError, UsageError
 from modeling_axk1.progress import progress_bar
+from modeling_axk1.train.balancing import rebalance, violation
 from modeling_axk1.train.state import load_state, save_state
 
 
@@ -54,12 +55,24 @@ class Settings:
 
 @dataclass
 class History:
-    """What was measured on the way; `losses` holds one value a step, in nats a token."""
+    """What was measured on the way.
+
+    Args:
+        step: steps done.
+        tokens: tokens trained on.
+        seconds: time it took.
+        losses: the loss of each step, in nats a token, with whatever parts the config gives it.
+        violations: of each step, how far expert load is from even (balancing.violation); empty without experts.
+        expert_load: of the last step, how many tokens each expert got, a list for each sparse layer.
+
+    """
 
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
+    violations: list[float] = field(default_factory=list)
+    expert_load: list[list[int]] = field(default_factory=list)
 
     @property
     def tokens_per_second(self) -> float:
@@ -103,11 +116,16 @@ def train(
             nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
             optimizer.step()
             optimizer.zero_grad()
+            history.expert_load = rebalance(model)
             history.step += 1
             history.tokens += batch.numel()
             history.seconds = time.monotonic() - started
             history.losses.append(round(value.item(), 4))
-            advance(0, note=f"loss {value.item():.3f}  {history.tokens_per_second:,.0f} tokens/s")
+            note = f"loss {value.item():.3f}  {history.tokens_per_second:,.0f} tokens/s"
+            if history.expert_load:
+                history.violations.append(round(violation(history.expert_load), 3))
+                note += f"  expert load {history.violations[-1]:.0%} over even"
+            advance(0, note=note)
             if time.monotonic() - saved > settings.save_every:
                 save_state(resume_from, model, optimizer, fingerprint, asdict(history))
                 saved = time.monotonic()

@@ -170,5 +170,7 @@ def _facts(report: PretrainReport, history: History, run: Run) -> dict[str, Any]
         "inputs": {key: run.fingerprint[key] for key in ("dataset", "tokenizer", "batch")},
         "measured": measured,
         "losses": history.losses,
+        "violations": history.violations,
+        "expert_load": history.expert_load,
         **environment(),
     }

@@ -1,4 +1,7 @@
-"""The state of an interrupted run: weights and AdamW's moments as safetensors, the rest as JSON. No pickle."""
+"""The state of an interrupted run: weights, router biases and AdamW's moments as safetensors, the rest as JSON.
+
+No pickle.
+"""
 
 import json
 from pathlib import Path
@@ -22,7 +25,7 @@ def save_state(
     """Replace the folder by the present state, whole or not at all."""
     from safetensors.torch import save_file
 
-    tensors = {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}
+    tensors = {f"model.{name}": tensor.detach() for name, tensor in _tensors(model).items()}
     for name, parameter in model.named_parameters():
         tensors |= {f"optimizer.{name}.{key}": value for key, value in optimizer.state[parameter].items()}
     with atomic_folder(folder) as part:
@@ -43,10 +46,18 @@ def load_state(
         return None
     tensors = load_file(folder / _TENSORS)
     with torch.no_grad():
+        for name, tensor in _tensors(model).items():
+            tensor.copy_(tensors[f"model.{name}"])
         for name, parameter in model.named_parameters():
-            parameter.copy_(tensors[f"model.{name}"])
             optimizer.state[parameter] = _moments(tensors, name)
     return facts["history"]
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """All that training changes: parameters, tied ones once, and the buffers that a checkpoint holds."""
+    stored = model.state_dict().keys()
+    buffers = {name: buffer for name, buffer in model.named_buffers() if name in stored}
+    return {**dict(model.named_parameters()), **buffers}
 
 
 def _moments(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -25,7 +25,10 @@ Layout = Literal["fused", "per-expert"]
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a checkpoint must hold under one name; an `optional` tensor may be absent, as no forward pass reads it."""
+    """What a checkpoint must hold under one name.
+
+    An `optional` tensor may be absent: no forward pass reads it, or absent means zero.
+    """
 
     shape: tuple[int, ...]
     meaning: str
@@ -79,9 +82,14 @@ def expected_tensors(config: Mapping[str, Any], layout: Layout = "fused") -> dic
     hidden = _width(config, "hidden_size")
     vocabulary = _width(config, "vocab_size")
     tensors = {"model.embed_tokens.weight": TensorSpec((vocabulary, hidden), "token embeddings, one row per token id")}
-    for number, kind in enumerate(layer_kinds(config)):
+    kinds = layer_kinds(config)
+    if _predictors(config):
+        # Its kind follows from the rule alone: a list of layer types ends with the last layer.
+        kinds = [*kinds, *_kinds_by_rule(config, len(kinds) + _predictors(config))[len(kinds) :]]
+    for number, kind in enumerate(kinds):
         layer = _attention(config) | _norms(hidden, used_after_mlp=kind == "sparse")
         layer |= _sparse_mlp(config, layout) if kind == "sparse" else _dense_mlp(config)
+        layer |= _prediction(hidden) if number >= config["num_hidden_layers"] else {}
         tensors |= {f"model.layers.{number}.{name}": spec for name, spec in layer.items()}
     tensors["model.norm.weight"] = TensorSpec((hidden,), "RMSNorm after the last layer")
     if not config.get("tie_word_embeddings", False):
@@ -92,20 +100,38 @@ def expected_tensors(config: Mapping[str, Any], layout: Layout = "fused") -> dic
 def parameters(config: Mapping[str, Any]) -> Parameters:
     """Count parameters, all and active per token, as the release counts itself (519 B and 33 B).
 
-    Active is everything but the routed experts that a token's router does not choose. Embeddings and output
-    projection count whole, and so does the unused norm of dense layers: for the release 32,779,339,776.
+    Active is everything but the routed experts that a token's router does not choose, and but a multi-token prediction
+    module, which only drafts. Embeddings and output projection count whole, and so does the unused norm of dense
+    layers: for the release 32,779,339,776.
     """
-    total = sum(prod(spec.shape) for spec in expected_tensors(config).values())
+    kinds = layer_kinds(config)
+    sizes = {name: prod(spec.shape) for name, spec in expected_tensors(config).items()}
+    drafting = tuple(f"model.layers.{len(kinds) + i}." for i in range(_predictors(config)))
+    main = sum(size for name, size in sizes.items() if not name.startswith(drafting))
     experts = _number(config, "n_routed_experts", 1, MAX_EXPERTS)
     chosen = _number(config, "num_experts_per_tok", 1, experts)
     one_expert = 3 * _width(config, "hidden_size") * _width(config, "moe_intermediate_size")
-    return Parameters(total, total - layer_kinds(config).count("sparse") * (experts - chosen) * one_expert)
+    return Parameters(sum(sizes.values()), main - kinds.count("sparse") * (experts - chosen) * one_expert)
 
 
 def _kinds_by_rule(config: Mapping[str, Any], layers: int) -> list[str]:
     first = _number(config, "first_k_dense_replace", 0, MAX_LAYERS)
     every = _number(config, "moe_layer_freq", 1, MAX_LAYERS)
     return ["sparse" if layer >= first and layer % every == 0 else "dense" for layer in range(layers)]
+
+
+def _predictors(config: Mapping[str, Any]) -> int:
+    return _number(config, "num_nextn_predict_layers", 0, 1) if "num_nextn_predict_layers" in config else 0
+
+
+def _prediction(hidden: int) -> dict[str, TensorSpec]:
+    """What a multi-token prediction module has beside a decoder layer; embedding and output head are the model's."""
+    return {
+        "enorm.weight": TensorSpec((hidden,), "multi-token prediction: RMSNorm of the next token's embedding"),
+        "hnorm.weight": TensorSpec((hidden,), "multi-token prediction: RMSNorm of the last hidden state"),
+        "eh_proj.weight": TensorSpec((hidden, 2 * hidden), "multi-token prediction: both joined, to the hidden width"),
+        "shared_head.norm.weight": TensorSpec((hidden,), "multi-token prediction: RMSNorm before the output head"),
+    }
 
 
 def _attention(config: Mapping[str, Any]) -> dict[str, TensorSpec]:
@@ -150,7 +176,9 @@ def _sparse_mlp(config: Mapping[str, Any], layout: Layout) -> dict[str, TensorSp
     shared = _number(config, "n_shared_experts", 1, MAX_EXPERTS)
     tensors = {"mlp.gate.weight": TensorSpec((experts, hidden), "router: one score per expert")}
     if config.get("use_router_bias", False):
-        tensors["mlp.gate.e_score_correction_bias"] = TensorSpec((experts,), "added to the scores for choosing only")
+        tensors["mlp.gate.e_score_correction_bias"] = TensorSpec(
+            (experts,), "added to the scores for choosing only; zero where absent", optional=True
+        )
     if layout == "fused":
         tensors["mlp.experts.gate_up_proj"] = TensorSpec(
             (experts, 2 * width, hidden), "routed experts: gate rows, then up rows"
