@@ -13,6 +13,7 @@ stays in the caches, hidden by the attention mask, as padding is.
 Suffixes are those of modeling_axk1.py. This file travels to the hub beside it and imports nothing of this package.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,6 @@ from transformers.generation import (
     GenerationConfig,
     GenerationMixin,
     LogitsProcessorList,
-    PrefixConstrainedLogitsProcessor,
     StoppingCriteriaList,
 )
 
@@ -77,7 +77,7 @@ class AXK1GenerationMixin(GenerationMixin):
         past_key_values: Any = None,
         **kwargs: Any,
     ) -> AXK1SpeculativeOutput | Tensor:
-        self._refuse_what_drafts_cannot_do(input_ids, logits_processor, generation_config, past_key_values, streamer)
+        self._refuse_what_drafts_cannot_do(input_ids, generation_config, past_key_values, streamer)
         mask_BS = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         position_BT = (mask_BS.cumsum(dim=-1) - 1).clamp(min=0) if position_ids is None else position_ids
         rows = [_Row(ids) for ids in input_ids]
@@ -85,22 +85,25 @@ class AXK1GenerationMixin(GenerationMixin):
 
         def probabilities(logits_BV: Tensor) -> Tensor:
             """From what each row's next token is drawn, given its tokens so far."""
-            scores_BV = logits_BV.to(device=input_ids.device, dtype=torch.float32, copy=True)
-            for row, scores_V in zip(rows, scores_BV, strict=True):
-                if row.running:
-                    scores_V.copy_(logits_processor(row.ids[None], scores_V[None].clone())[0])
+            logits_BV = logits_BV.to(device=input_ids.device, dtype=torch.float32)
+            scores_BV = logits_BV.clone()
+            for ids, indices in _by_length(rows):
+                scores_BV[indices] = logits_processor(ids, logits_BV.clone())[indices]
             if generation_config.do_sample:
                 return scores_BV.softmax(dim=-1)
             return F.one_hot(scores_BV.argmax(dim=-1), scores_BV.shape[-1]).to(scores_BV.dtype)
 
         def append(tokens_B: Tensor, to_B: Tensor) -> None:
-            """Give a token to the rows in `to_B`, one row at a time: their lengths differ."""
-            for row, token, wanted in zip(rows, tokens_B, to_B.tolist(), strict=True):
-                if wanted:
-                    row.ids = torch.cat([row.ids, token[None]])
-                    row.running = not stopping_criteria(row.ids[None], None).item()
-                    if streamer is not None:
-                        streamer.put(token[None].cpu())
+            """Give a token to the rows in `to_B`, and find out which of them are finished."""
+            chosen = to_B.nonzero()[:, 0].tolist()
+            for index in chosen:
+                rows[index].ids = torch.cat([rows[index].ids, tokens_B[index, None]])
+                if streamer is not None:
+                    streamer.put(tokens_B[index, None].cpu())
+            for ids, indices in _by_length(rows):
+                finished = stopping_criteria(ids, None).tolist()
+                for index in set(indices) & set(chosen):
+                    rows[index].running = not finished[index]
 
         def running() -> Tensor:
             return torch.tensor([row.running for row in rows], device=input_ids.device)
@@ -163,12 +166,10 @@ class AXK1GenerationMixin(GenerationMixin):
     def _refuse_what_drafts_cannot_do(
         self,
         input_ids: Tensor,
-        logits_processor: LogitsProcessorList,
         generation_config: GenerationConfig,
         past_key_values: Any,
         streamer: Any,
     ) -> None:
-        by_row = any(isinstance(processor, PrefixConstrainedLogitsProcessor) for processor in logits_processor)
         asked = [key for key in ("scores", "logits", "attentions", "hidden_states") if _asked(generation_config, key)]
         rules = [
             (
@@ -187,10 +188,6 @@ class AXK1GenerationMixin(GenerationMixin):
             (input_ids.shape[1] > 0, "use_mtp needs a prompt of input_ids, not inputs_embeds"),
             (not asked, f"use_mtp returns sequences only, not output_{', output_'.join(asked)}"),
             (len(input_ids) == 1 or streamer is None, f"a streamer takes one row, got a batch of {len(input_ids)}"),
-            (
-                len(input_ids) == 1 or not by_row,
-                f"prefix_allowed_tokens_fn with use_mtp takes one row, got a batch of {len(input_ids)}",
-            ),
         ]
         for holds, rule in rules:
             if not holds:
@@ -205,6 +202,18 @@ class _Row:
     running: bool = True
     drafted: int = 0
     accepted: int = 0
+
+
+def _by_length(rows: list[_Row]) -> Iterator[tuple[Tensor, list[int]]]:
+    """Yield, for each length that unfinished rows have, all rows in that length and the indices of those of it.
+
+    Logits processors and stopping criteria may remember something for every row of the batch (a repetition penalty
+    remembers the padding), so they get the whole batch, in the order they know. What they say of rows of another
+    length, which are cut or filled up, is not used.
+    """
+    for length in sorted({len(row.ids) for row in rows if row.running}):
+        ids = [F.pad(row.ids[:length], (0, length - len(row.ids[:length]))) for row in rows]
+        yield torch.stack(ids), [i for i, row in enumerate(rows) if row.running and len(row.ids) == length]
 
 
 def _draw(probabilities_BV: Tensor) -> Tensor:

@@ -563,7 +563,7 @@ class AXK1ModelOutput(MoeModelOutputWithPast):
     router_experts: tuple[Tensor, ...] | None = None
 
     def routings(self, real_BT: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Return, for each sparse layer, logits [X, E], chosen experts [X, K] and which tokens are no padding [B, T]."""
+        """Return, for each sparse layer, logits [X, E], chosen experts [X, K], and which tokens are real [B, T]."""
         recorded = zip(self.router_logits or (), self.router_experts or (), strict=True)
         return [(logits_XE, experts_XK, real_BT) for logits_XE, experts_XK in recorded]
 
@@ -870,7 +870,7 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, AXK1GenerationMixin):
                 position_ids[:, :-1] if position_ids is not None else None,
                 **kwargs,
             )
-            target_BT = F.pad(labels_BT[:, 2:], (0, 1), value=-100)
+            target_BT = F.pad(labels_BT[:, 2:], (0, 1), value=-100).masked_fill(~real_BT[:, :-1], -100)
             # At least 1, so that a batch with labels at its second token only has a loss, of 0.
             kwargs.setdefault("num_items_in_batch", (target_BT != -100).sum().clamp(min=1))
             mtp_loss = self.loss_function(

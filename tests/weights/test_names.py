@@ -60,6 +60,24 @@ def test_options_add_and_remove_tensors():
     assert len(expected_tensors(TINY | {"attention_bias": True}).keys() - plain) == 3 * 3
 
 
+def test_a_multi_token_prediction_module_is_one_more_layer_and_no_active_parameter():
+    with_module = TINY | {"num_nextn_predict_layers": 1}
+    added = expected_tensors(with_module).keys() - expected_tensors(TINY).keys()
+    own = {"enorm.weight", "hnorm.weight", "eh_proj.weight", "shared_head.norm.weight"}
+    layer = {name.split(".", 3)[3] for name in expected_tensors(TINY) if name.startswith("model.layers.2.")}
+    assert added == {f"model.layers.3.{name}" for name in own | layer}
+    assert expected_tensors(with_module)["model.layers.3.eh_proj.weight"].shape == (8, 16)
+    assert parameters(with_module).active == parameters(TINY).active
+    assert parameters(RELEASE | {"num_nextn_predict_layers": 1}).total == 518_983_059_456 + 8_705_060_864
+    with pytest.raises(WeightsError, match=r"num_nextn_predict_layers must be an integer in \[0, 1\], got 2"):
+        expected_tensors(TINY | {"num_nextn_predict_layers": 2})
+
+
+def test_the_router_bias_may_be_absent_which_means_zero():
+    optional = [name for name, spec in expected_tensors(TINY | {"use_router_bias": True}).items() if spec.optional]
+    assert optional[1:] == [f"model.layers.{layer}.mlp.gate.e_score_correction_bias" for layer in (1, 2)]
+
+
 def test_layer_kinds_come_from_either_form_of_the_config():
     assert layer_kinds(TINY) == ["dense", "sparse", "sparse"]
     assert layer_kinds(TINY | {"first_k_dense_replace": 0, "moe_layer_freq": 2}) == ["sparse", "dense", "sparse"]
