@@ -398,8 +398,8 @@ class AXK1TopkRouter(nn.Module):
 
     def count(self, experts_XK: Tensor, real_BT: Tensor) -> None:
         """Add a batch's choices to the load; `real_BT` is false for padding, which is no load to balance."""
-        chosen = experts_XK[real_BT.flatten()].flatten()
-        self.tokens_per_expert += chosen.bincount(minlength=len(self.tokens_per_expert))
+        real_XK = real_BT.flatten()[:, None].expand_as(experts_XK).long()
+        self.tokens_per_expert.index_add_(0, experts_XK.flatten(), real_XK.flatten())
 
     @torch.no_grad()
     def rebalance(self) -> Tensor:
@@ -586,7 +586,8 @@ class AXK1PreTrainedModel(PreTrainedModel):
     config_class = AXK1Config
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["AXK1DecoderLayer", "AXK1MultiTokenPredictor"]  # noqa: RUF012 (transformers reads these lists off the class)
+    # transformers reads these lists off the class.
+    _no_split_modules = ["AXK1DecoderLayer", "AXK1MultiTokenPredictor"]  # noqa: RUF012
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
     _keep_in_fp32_modules_strict = ["e_score_correction_bias"]  # noqa: RUF012
     _supports_sdpa = True
@@ -856,9 +857,11 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, AXK1GenerationMixin):
     ) -> tuple[Tensor, Tensor]:
         """Return the losses of multi-token prediction and of balance, 0 where the config has none; count the load."""
         mtp_loss = balance_loss = outputs.last_hidden_state.new_zeros(())
-        real_BT = torch.ones_like(labels_BT, dtype=torch.bool)
+        real_BT, cut_mask = torch.ones_like(labels_BT, dtype=torch.bool), None
         if attention_mask is not None and attention_mask.ndim == 2:
-            real_BT = attention_mask.bool()
+            real_BT, cut_mask = attention_mask.bool(), attention_mask[:, :-1]
+        elif attention_mask is not None:  # made by the caller, of queries and keys
+            cut_mask = attention_mask[..., :-1, :-1]
         routings = outputs.routings(real_BT)
 
         if self.config.num_nextn_predict_layers:
@@ -866,7 +869,7 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, AXK1GenerationMixin):
             ahead = self.model.look_ahead(
                 outputs.last_hidden_state[:, :-1],
                 embeds_BTD[:, 1:],
-                attention_mask[..., :-1] if attention_mask is not None else None,
+                cut_mask,
                 position_ids[:, :-1] if position_ids is not None else None,
                 **kwargs,
             )

@@ -102,7 +102,7 @@ def test_the_module_computes_what_that_of_native_transformers_computes():
     """Its MtpModel, which loads DeepSeek-V3's names, around a native axk1; the names are those it converts from."""
     from transformers.modeling_layers import MtpModel  # not before our model: it is half imported when ours needs it
 
-    model = predictor_model()
+    model = predictor_model(first_k_dense_replace=0)  # its module's kind is that of layer 0 in the oldest version
     native_config = NativeConfig(**{**model.config.to_dict(), "mtp_mlp_layer_types": ["sparse"], "num_mtp_layers": 1})
     native = NativeAXK1ForCausalLM(native_config).double().eval()
     oracle = MtpModel(native, 1).double().eval()
@@ -163,6 +163,13 @@ def test_padding_and_ignored_labels_are_no_part_of_the_loss(side):
     parts = [model(ids, labels=ids).mtp_loss * (ids.shape[1] - 2) for ids in (short, long)]
     # On the left, position 0 is not the row's first token here: rotations are relative.
     torch.testing.assert_close(model(**batch).mtp_loss, sum(parts) / 11, rtol=0, atol=1e-5)
+
+
+def test_a_mask_of_queries_and_keys_says_what_a_plain_one_says():
+    model, ids = predictor_model().train(), tokens(2, 9)
+    causal = torch.ones(9, 9, dtype=torch.bool).tril()[None, None].expand(2, 1, 9, 9)
+    expected = model(ids, labels=ids, attention_mask=torch.ones_like(ids)).mtp_loss
+    torch.testing.assert_close(model(ids, labels=ids, attention_mask=causal).mtp_loss, expected)
 
 
 def test_a_batch_with_nothing_after_next_has_no_such_loss():
