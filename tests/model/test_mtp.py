@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
-from transformers import LogitsProcessorList, TextStreamer
-from transformers.cache_utils import MtpCache
+from transformers import TextStreamer
 from transformers.models.axk1.configuration_axk1 import AXK1Config as NativeConfig
 from transformers.models.axk1.modeling_axk1 import AXK1ForCausalLM as NativeAXK1ForCausalLM
 
@@ -119,14 +118,17 @@ def test_the_module_computes_what_that_of_native_transformers_computes():
     assert unexpected == []
     assert all("e_score_correction_bias" in name for name in missing)  # native has one always, zero here
 
-    for length in (2, 5, 10):
-        input_ids = tokens(1, length)
-        hidden = model.model(input_ids).last_hidden_state[:, :-1]
-        cache, positions = MtpCache(config=oracle.config), torch.arange(1, length)[None]
-        drafting = {"logits_processor": LogitsProcessorList(), "full_input_ids": input_ids}
-        _, expected, _ = oracle(input_ids[:, 1:], hidden, None, positions, cache, **drafting)
-        # Native's angles are float32, and its positions start at 1: rotations are relative.
-        torch.testing.assert_close(ahead_logits(model, input_ids)[:, -1:], expected, rtol=0, atol=1e-5)
+    input_ids, positions = tokens(1, 10), torch.arange(1, 10)[None]
+    expected = oracle.layers[0](
+        oracle.embed_tokens(input_ids[:, 1:]),
+        model.model(input_ids).last_hidden_state[:, :-1],
+        position_embeddings=native.model.rotary_emb(model.lm_head.weight, positions),
+        attention_mask=torch.ones(9, 9, dtype=torch.bool).tril()[None, None],
+        position_ids=positions,
+        past_key_values=None,
+    )
+    # Native's angles are float32, and its positions start at 1: rotations are relative.
+    torch.testing.assert_close(ahead_logits(model, input_ids), oracle.shared_head(expected), rtol=0, atol=1e-5)
 
 
 # Training
