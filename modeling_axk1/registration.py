@@ -43,13 +43,16 @@ def _import_our_model() -> None:
 
 
 def _register_models() -> None:
-    from transformers.models.auto.modeling_auto import AutoModel, AutoModelForCausalLM
+    from transformers.models.auto import modeling_auto as auto
 
+    from modeling_axk1.model import modeling_axk1 as ours
     from modeling_axk1.model.configuration_axk1 import AXK1Config
-    from modeling_axk1.model.modeling_axk1 import AXK1ForCausalLM, AXK1Model
 
-    AutoModel.register(AXK1Config, AXK1Model, exist_ok=True)
-    AutoModelForCausalLM.register(AXK1Config, AXK1ForCausalLM, exist_ok=True)
+    auto.AutoModel.register(AXK1Config, ours.AXK1Model, exist_ok=True)
+    auto.AutoModelForCausalLM.register(AXK1Config, ours.AXK1ForCausalLM, exist_ok=True)
+    for_sequence, for_token = ours.AXK1ForSequenceClassification, ours.AXK1ForTokenClassification
+    auto.AutoModelForSequenceClassification.register(AXK1Config, for_sequence, exist_ok=True)
+    auto.AutoModelForTokenClassification.register(AXK1Config, for_token, exist_ok=True)
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):

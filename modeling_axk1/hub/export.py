@@ -13,12 +13,14 @@ from modeling_axk1.hub.card import model_card
 from modeling_axk1.shipped import shipped
 from modeling_axk1.weights.verify import verify
 
-_REMOTE_CODE = ("configuration_axk1.py", "generation_axk1.py", "modeling_axk1.py")
+_REMOTE_CODE = ("checkpoint_axk1.py", "configuration_axk1.py", "generation_axk1.py", "modeling_axk1.py")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _AUTO_MAP = {
     "AutoConfig": "configuration_axk1.AXK1Config",
     "AutoModel": "modeling_axk1.AXK1Model",
     "AutoModelForCausalLM": "modeling_axk1.AXK1ForCausalLM",
+    "AutoModelForSequenceClassification": "modeling_axk1.AXK1ForSequenceClassification",
+    "AutoModelForTokenClassification": "modeling_axk1.AXK1ForTokenClassification",
 }
 
 

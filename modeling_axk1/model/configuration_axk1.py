@@ -20,6 +20,31 @@ _PUBLISHED_ROPE = {
     "mscale_all_dim": 0.0,
 }
 _ROPE_TYPES = ("default", "linear", "yarn")
+_AT_LEAST_ONE = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "moe_intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "q_lora_rank",
+    "kv_lora_rank",
+    "qk_nope_head_dim",
+    "qk_rope_head_dim",
+    "v_head_dim",
+    "n_routed_experts",
+    "n_shared_experts",
+    "num_experts_per_tok",
+    "n_group",
+    "topk_group",
+    "moe_layer_freq",
+    "max_position_embeddings",
+)
+_TOKEN_IDS = ("bos_token_id", "pad_token_id", "eos_token_id")
+
+
+class _PublishedId(int):
+    """A token id of the published vocabulary that nobody asked for: a default, void in a smaller vocabulary."""
 
 
 class AXK1Config(PreTrainedConfig):
@@ -57,10 +82,13 @@ class AXK1Config(PreTrainedConfig):
             layer, of index `num_hidden_layers`, that predicts the token after next.
         mtp_loss_weight: weight of its loss in training. That of the published model is not known; 0.3 is DeepSeek-V3's
             for the larger part of its training.
+        scoring_func: "sigmoid"; kept for engines that ask.
+        topk_method: "noaux_tc", the grouped choice described above; kept for engines that ask.
         rope_interleave: whether rotary pairs are neighbours (x0, x1), or halves (x0, x_R/2).
         rope_parameters: rotary embedding as transformers writes it; "default", "linear" and "yarn" are implemented.
         max_position_embeddings: context length in tokens.
-        bos_token_id: `<|endoftext|>`.
+        bos_token_id: `<|endoftext|>`. The three ids are those of the published vocabulary; in a smaller one, where
+            there are no such tokens, they are None unless given.
         pad_token_id: `<|pad|>`.
         eos_token_id: `<|im_end|>`; generation stops on bos_token_id too (generation_config.json).
 
@@ -97,13 +125,14 @@ class AXK1Config(PreTrainedConfig):
     routed_scaling_factor: float = 2.5
     norm_topk_prob: bool = True
     scoring_func: str = "sigmoid"
+    topk_method: str = "noaux_tc"
     use_router_bias: bool = False
     router_bias_update_rate: float = 0.0
     sequence_balance_weight: float = 0.0
     num_nextn_predict_layers: int = 0
     mtp_loss_weight: float = 0.3
-    first_k_dense_replace: int = 1
-    moe_layer_freq: int = 1
+    first_k_dense_replace: int = None  # type: ignore[assignment]  # 1, unless mlp_layer_types says otherwise
+    moe_layer_freq: int = None  # type: ignore[assignment]  # likewise
     hidden_act: str = "silu"
     attention_bias: bool = False
     attention_dropout: float = 0.0
@@ -115,27 +144,31 @@ class AXK1Config(PreTrainedConfig):
     output_router_logits: bool = False
     use_cache: bool = True
     tie_word_embeddings: bool = False
-    bos_token_id: int | None = 163691
-    pad_token_id: int | None = 163692
-    eos_token_id: int | list[int] | None = 163704
+    bos_token_id: int | None = _PublishedId(163691)
+    pad_token_id: int | None = _PublishedId(163692)
+    eos_token_id: int | list[int] | None = _PublishedId(163704)
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill what follows from other values, read older spellings, and refuse what does not fit together."""
         if self.num_key_value_heads is None:
             self.num_key_value_heads = self.num_attention_heads
-        if self.rope_parameters is None and not kwargs.get("rope_scaling") and "rope_theta" not in kwargs:
-            # A copy: transformers fills the dict in place.
-            self.rope_parameters = dict(_PUBLISHED_ROPE)
-        if (layer_types := kwargs.pop("mlp_layer_types", None)) is not None:
-            self.first_k_dense_replace, self.moe_layer_freq = _dense_rule(layer_types)
+        self._read_rope(kwargs)
+        self._read_layer_types(kwargs.pop("mlp_layer_types", None))
+        for key in _TOKEN_IDS:
+            if isinstance(token := getattr(self, key), _PublishedId):
+                setattr(self, key, int(token) if token < self.vocab_size else None)
         # The January 2026 upload says "AXK1"; what is read becomes, and is saved as, today's "axk1".
         kwargs.pop("model_type", None)
-        # What transformers' rotary embedding calls the head's width: the part that is rotated. A saved value is left
-        # aside, so that it cannot contradict qk_rope_head_dim.
+        # Widths that follow from others: native transformers saves them, nobody may set them. What transformers' rotary
+        # embedding calls head_dim is the part that is rotated.
+        if (saved := kwargs.pop("qk_head_dim", self.qk_head_dim)) != self.qk_head_dim:
+            raise ValueError(
+                f"qk_head_dim must be qk_nope_head_dim + qk_rope_head_dim = {self.qk_head_dim}, got {saved}"
+            )
         kwargs.pop("head_dim", None)
         self.head_dim = self.qk_rope_head_dim
         super().__post_init__(**kwargs)
-        self._refuse_what_does_not_fit()
+        self.refuse_what_does_not_fit()
 
     @property
     def qk_head_dim(self) -> int:
@@ -151,19 +184,65 @@ class AXK1Config(PreTrainedConfig):
         """Whether a layer is sparse by the same rule, which goes on past the last layer for multi-token prediction."""
         return _is_sparse(layer_idx, self.first_k_dense_replace, self.moe_layer_freq)
 
-    def _refuse_what_does_not_fit(self) -> None:
+    def _read_rope(self, kwargs: dict[str, Any]) -> None:
+        """Fill `rope_parameters` if nothing says what they are; refuse older keys that say something else."""
+        older = dict(kwargs.get("rope_scaling") or {})
+        if "type" in older:
+            older["rope_type"] = older.pop("type")
+        if kwargs.get("rope_theta") is not None:
+            older["rope_theta"] = kwargs["rope_theta"]
+        if self.rope_parameters is None and not older:
+            self.rope_parameters = dict(_PUBLISHED_ROPE)  # a copy: transformers fills the dict in place
+        for key, value in older.items():
+            if (self.rope_parameters or {}).get(key, value) != value:
+                raise ValueError(f"rope_parameters say {key} {self.rope_parameters[key]}, older keys say {value}")
+
+    def _read_layer_types(self, layer_types: list[str] | None) -> None:
+        """Settle which layers are sparse; `mlp_layer_types` is what transformers' native `axk1` writes."""
+        if layer_types is None:
+            self.first_k_dense_replace = 1 if self.first_k_dense_replace is None else self.first_k_dense_replace
+            self.moe_layer_freq = 1 if self.moe_layer_freq is None else self.moe_layer_freq
+            return
+        if len(layer_types) != self.num_hidden_layers:
+            raise ValueError(
+                f"mlp_layer_types must name num_hidden_layers = {self.num_hidden_layers} layers, got {len(layer_types)}"
+            )
+        first, freq = _dense_rule(layer_types)
+        for key, said in (("first_k_dense_replace", first), ("moe_layer_freq", freq)):
+            if getattr(self, key) is None:
+                setattr(self, key, said)
+        if self.mlp_layer_types != layer_types:
+            raise ValueError(
+                f"mlp_layer_types must agree with first_k_dense_replace {self.first_k_dense_replace} and "
+                f"moe_layer_freq {self.moe_layer_freq}, got {layer_types}"
+            )
+
+    def refuse_what_does_not_fit(self) -> None:
+        """Raise ValueError with the rule and the value for what is not implemented or contradicts another value.
+
+        Called when a config is made, and again when a model is: values may have been set in between.
+        """
+        for key in _AT_LEAST_ONE:
+            value = getattr(self, key)
+            if type(value) is not int or value < 1:  # not isinstance: True is an int
+                raise ValueError(f"{key} must be an integer of at least 1, got {value!r}")
         group_size, rest = divmod(self.n_routed_experts, self.n_group)
+        rope = self.rope_parameters
         rules = [
             (rest == 0, f"n_routed_experts {self.n_routed_experts} is not divisible by n_group {self.n_group}"),
             (group_size >= 2, f"a group must hold at least 2 experts, got {group_size} (its best 2 are its score)"),
             (
-                1 <= self.topk_group <= self.n_group,
+                self.topk_group <= self.n_group,
                 f"topk_group must be in [1, n_group = {self.n_group}], got {self.topk_group}",
             ),
             (
-                1 <= self.num_experts_per_tok <= self.topk_group * group_size,
+                self.num_experts_per_tok <= self.topk_group * group_size,
                 f"num_experts_per_tok must be in [1, {self.topk_group * group_size}], the experts of topk_group = "
                 f"{self.topk_group} groups, got {self.num_experts_per_tok}",
+            ),
+            (
+                self.first_k_dense_replace >= 0,
+                f"first_k_dense_replace must be at least 0, got {self.first_k_dense_replace}",
             ),
             (self.qk_rope_head_dim % 2 == 0, f"qk_rope_head_dim must be even, got {self.qk_rope_head_dim}"),
             (
@@ -184,11 +263,31 @@ class AXK1Config(PreTrainedConfig):
                 f"router_bias_update_rate needs use_router_bias, got {self.router_bias_update_rate} without it",
             ),
             (self.scoring_func == "sigmoid", f'scoring_func must be "sigmoid", got "{self.scoring_func}"'),
+            (self.topk_method == "noaux_tc", f'topk_method must be "noaux_tc", got "{self.topk_method}"'),
+            (self.hidden_act == "silu", f'hidden_act must be "silu", got "{self.hidden_act}"'),
             (
-                self.rope_parameters["rope_type"] in _ROPE_TYPES,
-                f'rope_type must be one of {_ROPE_TYPES}, got "{self.rope_parameters["rope_type"]}"',
+                self.routed_scaling_factor > 0,
+                f"routed_scaling_factor must be positive, got {self.routed_scaling_factor}",
+            ),
+            (self.rms_norm_eps > 0, f"rms_norm_eps must be positive, got {self.rms_norm_eps}"),
+            (self.initializer_range >= 0, f"initializer_range must be at least 0, got {self.initializer_range}"),
+            (0 <= self.attention_dropout < 1, f"attention_dropout must be in [0, 1), got {self.attention_dropout}"),
+            (rope["rope_type"] in _ROPE_TYPES, f'rope_type must be one of {_ROPE_TYPES}, got "{rope["rope_type"]}"'),
+            ((rope["rope_theta"] or 0) > 0, f"rope_theta must be positive, got {rope['rope_theta']}"),
+            (
+                rope["rope_type"] == "default" or (rope.get("factor") or 0) >= 1,
+                f"the factor of {rope['rope_type']} rope must be at least 1, got {rope.get('factor')}",
+            ),
+            (
+                rope["rope_type"] != "yarn" or (rope.get("beta_fast") or 32) > (rope.get("beta_slow") or 1),
+                f"beta_fast must be above beta_slow, got {rope.get('beta_fast')} and {rope.get('beta_slow')}",
             ),
         ]
+        for key in _TOKEN_IDS:
+            tokens = getattr(self, key)
+            for token in tokens if isinstance(tokens, list) else [tokens]:
+                holds = token is None or 0 <= token < self.vocab_size
+                rules.append((holds, f"{key} must be below vocab_size {self.vocab_size}, got {token}"))
         for holds, rule in rules:
             if not holds:
                 raise ValueError(rule)

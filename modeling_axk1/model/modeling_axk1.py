@@ -33,16 +33,23 @@ from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from transformers.integrations import use_experts_implementation
 from transformers.masking_utils import create_causal_mask
-from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_layers import (
+    GenericForSequenceClassification,
+    GenericForTokenClassification,
+    GradientCheckpointingLayer,
+)
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast, MoeModelOutputWithPast
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
-from transformers.utils import can_return_tuple
+from transformers.utils import can_return_tuple, logging
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
+from .checkpoint_axk1 import match_checkpoint
 from .configuration_axk1 import AXK1Config
 from .generation_axk1 import AXK1GenerationMixin
+
+logger = logging.get_logger(__name__)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -602,6 +609,29 @@ class AXK1PreTrainedModel(PreTrainedModel):
         "router_experts": OutputRecorder(AXK1TopkRouter, index=2),
     }
 
+    # A checkpoint may lack these (and only these, `match_checkpoint` sees to it): zeros, and a norm that nobody uses.
+    _keys_to_ignore_on_load_missing = [r"e_score_correction_bias$", r"post_mlp_layernorm\.weight$"]  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected = [r"rotary_emb\.inv_freq$"]  # noqa: RUF012
+
+    def __init__(self, config: AXK1Config) -> None:
+        config.refuse_what_does_not_fit()
+        super().__init__(config)
+
+    @staticmethod
+    def _load_pretrained_model(
+        model: "AXK1PreTrainedModel", state_dict: dict | None, checkpoint_files: list[str] | None, load_config: Any
+    ) -> tuple[Any, dict]:
+        """Hold the checkpoint against the model before a tensor is read, then load it as transformers does.
+
+        `from_pretrained` calls this once the model stands, still without weights. A conversion mapping registered by
+        class name or model_type would also reach transformers' native `axk1`, whose names are the same; this does not.
+        """
+        files = checkpoint_files or []
+        is_quantized = load_config.hf_quantizer is not None and load_config.hf_quantizer.pre_quantized
+        if state_dict is None and not is_quantized and all(file.endswith(".safetensors") for file in files):
+            state_dict = match_checkpoint(model, files, load_config)
+        return PreTrainedModel._load_pretrained_model(model, state_dict, checkpoint_files, load_config)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -662,6 +692,10 @@ class AXK1Model(AXK1PreTrainedModel):
             hidden_to_keep: return only the last so many positions (0: all).
             **kwargs: output_router_logits, output_router_experts, output_hidden_states, output_attentions, return_dict.
 
+        Raises:
+            ValueError: both or neither of `input_ids` and `inputs_embeds`, or ids outside the vocabulary (on a CPU;
+                elsewhere the device's own assertion stops the program, as looking first would cost a wait per token).
+
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds, and not both")
@@ -678,10 +712,11 @@ class AXK1Model(AXK1PreTrainedModel):
             give_room(cache)
         if position_ids is None:
             position_ids = (torch.arange(T, device=tokens.device) + seen)[None]
+        self.warn_beyond_context(position_ids)
 
         mask_BS, last = attention_mask, []
         for chunk in chunks:
-            part_BTD = self.embed_tokens(tokens[:, chunk]) if inputs_embeds is None else tokens[:, chunk]
+            part_BTD = self.embed(tokens[:, chunk]) if inputs_embeds is None else tokens[:, chunk]
             # A prompt's mask is longer than what its first chunks have seen.
             part_mask = mask_BS if len(chunks) == 1 else _first_columns(mask_BS, seen + chunk.stop)
             mask, position_embeddings = self._mask_and_rotation(part_BTD, part_mask, position_ids[..., chunk], cache)
@@ -694,6 +729,28 @@ class AXK1Model(AXK1PreTrainedModel):
             last_hidden_state=last_BTD[:, -hidden_to_keep:],
             past_key_values=cache if use_cache else past_key_values,
         )
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """Look token ids up: [B, T] to [B, T, D]."""
+        try:
+            return self.embed_tokens(input_ids)
+        except IndexError:
+            low, high = input_ids.min().item(), input_ids.max().item()
+            rows = self.embed_tokens.num_embeddings
+            raise ValueError(f"token ids must be in [0, {rows}), got some from {low} to {high}") from None
+
+    def warn_beyond_context(self, position_ids: Tensor) -> None:
+        """Warn once of positions the model was not made for. On a CPU only: elsewhere a look would wait for the device,
+        and `generate` gives a reminder of its own.
+        """
+        if torch.compiler.is_compiling() or position_ids.device.type != "cpu" or position_ids.numel() == 0:
+            return
+        context = self.config.max_position_embeddings
+        if (length := position_ids.max().item() + 1) > context:
+            logger.warning_once(
+                f"a sequence of {length} tokens is longer than max_position_embeddings {context}: what the model says "
+                "beyond its context is not to be trusted"
+            )
 
     @capture_outputs
     def look_ahead(
@@ -893,4 +950,34 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, AXK1GenerationMixin):
         return mtp_loss, balance_loss
 
 
-__all__ = ["AXK1ForCausalLM", "AXK1Model", "AXK1PreTrainedModel"]
+class AXK1ForSequenceClassification(GenericForSequenceClassification, AXK1PreTrainedModel):
+    """A.X K1 with scores for the whole sequence, read off its last token that is not padding."""
+
+    def __init__(self, config: AXK1Config) -> None:
+        # Not the mixin's own, which asks AutoModel for the base model: exported code stands alone.
+        super(GenericForSequenceClassification, self).__init__(config)
+        self.num_labels = config.num_labels
+        self.model = AXK1Model(config)
+        self.score = nn.Linear(config.hidden_size, config.num_labels, bias=False)
+        self.post_init()
+
+
+class AXK1ForTokenClassification(GenericForTokenClassification, AXK1PreTrainedModel):
+    """A.X K1 with scores for each token."""
+
+    def __init__(self, config: AXK1Config) -> None:
+        super(GenericForTokenClassification, self).__init__(config)
+        self.num_labels = config.num_labels
+        self.model = AXK1Model(config)
+        self.dropout = nn.Dropout(getattr(config, "classifier_dropout", None) or 0.0)
+        self.score = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+
+__all__ = [
+    "AXK1ForCausalLM",
+    "AXK1ForSequenceClassification",
+    "AXK1ForTokenClassification",
+    "AXK1Model",
+    "AXK1PreTrainedModel",
+]

@@ -70,7 +70,15 @@ def test_the_form_of_the_january_2026_upload_reads_as_the_same_config(tmp_path):
         "model_type": "AXK1",
         "architectures": ["AXK1ForCausalLM"],
         "topk_method": "noaux_tc",
+        "scoring_func": "sigmoid",
+        "aux_loss_alpha": 0.0001,
+        "seq_aux": True,
+        "pretraining_tp": 1,
         "ep_size": 1,
+        "first_k_dense_replace": 1,
+        "moe_layer_freq": 1,
+        "auto_map": {"AutoConfig": "configuration_axk1.AXK1Config"},
+        "torch_dtype": "bfloat16",
         "rope_theta": 10000,
         "rope_scaling": {"type": "yarn", "factor": 4, "original_max_position_embeddings": 32768, "mscale": 1.0},
     }
@@ -109,11 +117,59 @@ def test_a_saved_config_carries_the_keys_that_vllm_reads(tmp_path):
     assert saved["model_type"] == "axk1"
     assert saved["first_k_dense_replace"] == 1
     assert saved["moe_layer_freq"] == 1
+    assert saved["topk_method"] == "noaux_tc"
+    assert saved["scoring_func"] == "sigmoid"
 
 
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
+        ({"hidden_size": 0}, "hidden_size must be an integer of at least 1, got 0"),
+        ({"q_lora_rank": None}, "q_lora_rank must be an integer of at least 1, got None"),
+        ({"kv_lora_rank": "16"}, "kv_lora_rank must be an integer of at least 1, got '16'"),
+        ({"num_hidden_layers": True}, "num_hidden_layers must be an integer of at least 1, got True"),
+        ({"num_attention_heads": -4}, "num_attention_heads must be an integer of at least 1, got -4"),
+        ({"n_shared_experts": 0}, "n_shared_experts must be an integer of at least 1, got 0"),
+        ({"moe_layer_freq": 0}, "moe_layer_freq must be an integer of at least 1, got 0"),
+        ({"first_k_dense_replace": -1}, "first_k_dense_replace must be at least 0, got -1"),
+        ({"n_group": 0}, "n_group must be an integer of at least 1, got 0"),
+        ({"topk_method": "group_limited_greedy"}, 'topk_method must be "noaux_tc", got "group_limited_greedy"'),
+        ({"hidden_act": "gelu"}, 'hidden_act must be "silu", got "gelu"'),
+        ({"rms_norm_eps": 0.0}, "rms_norm_eps must be positive, got 0.0"),
+        ({"routed_scaling_factor": -1.0}, "routed_scaling_factor must be positive, got -1.0"),
+        ({"initializer_range": -0.1}, "initializer_range must be at least 0, got -0.1"),
+        ({"attention_dropout": 1.0}, r"attention_dropout must be in \[0, 1\), got 1.0"),
+        ({"qk_head_dim": 25}, "qk_head_dim must be qk_nope_head_dim \\+ qk_rope_head_dim = 24, got 25"),
+        ({"eos_token_id": 128}, "eos_token_id must be below vocab_size 128, got 128"),
+        ({"eos_token_id": [127, 500]}, "eos_token_id must be below vocab_size 128, got 500"),
+        ({"pad_token_id": -1}, "pad_token_id must be below vocab_size 128, got -1"),
+        ({"mlp_layer_types": ["dense", "sparse"]}, "mlp_layer_types must name num_hidden_layers = 3 layers, got 2"),
+        (
+            {"mlp_layer_types": ["dense", "dense", "sparse"], "first_k_dense_replace": 1},
+            "mlp_layer_types must agree with first_k_dense_replace 1 and moe_layer_freq 1",
+        ),
+        (
+            {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 0.5}},
+            "the factor of linear rope must be at least 1, got 0.5",
+        ),
+        (
+            {
+                "rope_parameters": {
+                    "rope_type": "yarn",
+                    "rope_theta": 1e4,
+                    "factor": 2.0,
+                    "beta_fast": 1,
+                    "beta_slow": 32,
+                }
+            },
+            "beta_fast must be above beta_slow, got 1 and 32",
+        ),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": -1.0}}, "rope_theta must be positive, got -1.0"),
+        ({"rope_theta": 5e5}, "rope_parameters say rope_theta 10000.0, older keys say 500000.0"),
+        (
+            {"rope_scaling": {"type": "yarn", "factor": 4}},
+            "rope_parameters say rope_type default, older keys say yarn",
+        ),
         ({"n_routed_experts": 10}, "n_routed_experts 10 is not divisible by n_group 4"),
         ({"n_routed_experts": 4}, "a group must hold at least 2 experts, got 1"),
         ({"topk_group": 5}, r"topk_group must be in \[1, n_group = 4\], got 5"),
@@ -127,3 +183,36 @@ def test_a_saved_config_carries_the_keys_that_vllm_reads(tmp_path):
 def test_what_does_not_fit_together_is_refused_with_the_rule_and_the_value(changes, rule):
     with pytest.raises(ValueError, match=rule):
         tiny_config(**changes)
+
+
+def test_values_set_later_are_held_to_the_same_rules():
+    config = tiny_config()
+    config.n_group = 3
+    with pytest.raises(ValueError, match="n_routed_experts 8 is not divisible by n_group 3"):
+        AXK1ForCausalLM(config)
+
+
+def test_a_smaller_vocabulary_has_no_published_tokens_unless_they_are_given():
+    config = AXK1Config(vocab_size=1000)
+    assert (config.bos_token_id, config.pad_token_id, config.eos_token_id) == (None, None, None)
+    config = AXK1Config(vocab_size=1000, eos_token_id=7)
+    assert (config.bos_token_id, config.eos_token_id) == (None, 7)
+    with pytest.raises(ValueError, match="eos_token_id must be below vocab_size 1000, got 163704"):
+        AXK1Config(vocab_size=1000, eos_token_id=163704)
+    assert AXK1Config().eos_token_id == 163704
+
+
+def test_what_native_transformers_saves_reads_as_the_same_config(tmp_path):
+    from transformers.models.axk1.configuration_axk1 import AXK1Config as NativeConfig
+
+    ours = tiny_config(num_hidden_layers=5, first_k_dense_replace=2, moe_layer_freq=2)
+    NativeConfig(**ours.to_dict()).save_pretrained(tmp_path)
+    read = AXK1Config.from_pretrained(tmp_path)
+    assert read.mlp_layer_types == ours.mlp_layer_types
+    assert (read.first_k_dense_replace, read.moe_layer_freq) == (2, 2)
+
+
+def test_reading_and_saving_again_changes_nothing(tmp_path):
+    tiny_config().save_pretrained(tmp_path / "a")
+    AXK1Config.from_pretrained(tmp_path / "a").save_pretrained(tmp_path / "b")
+    assert (tmp_path / "a" / "config.json").read_bytes() == (tmp_path / "b" / "config.json").read_bytes()

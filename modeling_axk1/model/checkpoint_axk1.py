@@ -1,0 +1,219 @@
+# Copyright 2026 the contributors of the A.X K1 open release. Licensed under the Apache License, Version 2.0.
+"""How a checkpoint's tensors become the model's: matched by the shards' headers before anything is read, then used as
+they lie in the files wherever that is possible.
+
+This file travels to the hub beside modeling_axk1.py and imports nothing of this package.
+"""
+
+import math
+import re
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from transformers.core_model_loading import WeightRenaming
+from transformers.modeling_utils import PreTrainedModel
+
+_FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_HEADS = ("lm_head.", "score.")
+_PIECE_BYTES = 2**25
+_SHOWN_PROBLEMS = 10
+
+
+class StoredTensor(NamedTuple):
+    """A tensor as its shard's header announces it."""
+
+    file: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.name} in {Path(self.file).name}"
+
+
+class CheckpointTensor:
+    """A tensor of the model, to be read from one stored tensor or put together from many.
+
+    transformers' loader takes it for a slice of safetensors: `[...]` reads it. A tensor stored whole and in the type
+    that is asked for is the file's own memory, mapped and not copied. Any other is filled piece by piece, each piece
+    through a mapping that is dropped at once: beyond the result, no more than a piece is ever in memory.
+    """
+
+    def __init__(self, parts: list[tuple[StoredTensor, Any]], shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        self.parts, self.shape, self.dtype = parts, shape, dtype
+        self.is_as_stored = len(parts) == 1 and dtype == _FLOATS[parts[0][0].dtype]
+
+    def get_shape(self) -> list[int]:
+        """Return the shape, as a slice of safetensors does."""
+        return list(self.shape)
+
+    def get_dtype(self) -> str:
+        """Return the stored type's name, as a slice of safetensors does."""
+        return self.parts[0][0].dtype
+
+    def __getitem__(self, index: Any) -> Tensor:
+        if self.is_as_stored:
+            return _slice(self.parts[0][0])[index]
+        whole = torch.empty(self.shape, dtype=self.dtype)
+        for stored, where in self.parts:
+            rows = max(1, _PIECE_BYTES // (self.dtype.itemsize * math.prod(stored.shape[1:])))
+            for start in range(0, stored.shape[0], rows):
+                whole[where][start : start + rows] = _slice(stored)[start : start + rows]
+        return whole[index]
+
+
+def _slice(stored: StoredTensor) -> Any:
+    # Windows counts a mapping of a file as memory in use.
+    backend = "pread" if sys.platform == "win32" else "mmap"
+    return safe_open(stored.file, framework="pt", backend=backend).get_slice(stored.name)
+
+
+def match_checkpoint(model: PreTrainedModel, files: list[str], load_config: Any) -> dict[str, CheckpointTensor] | None:
+    """Find every tensor of `model` in the shards, by their headers alone.
+
+    Routed experts may be stored fused, as the model holds them, or one by one (`experts.E.gate_proj.weight`, as in the
+    upload of January 2026 and in what transformers' native `axk1` saves).
+
+    Returns:
+        Where each tensor comes from, by the model's own names; None if all can be used as they lie in the files, which
+        is what transformers does by itself.
+
+    Raises:
+        ValueError: a shard cannot be read, or tensors are missing, left over, of another shape or not floating point;
+            names them with their shards. What may be missing: the router's bias, a dense layer's unused norm, a whole
+            layer for multi-token prediction, a classifier's head. What may be left over: such a layer, and heads.
+
+    """
+    index = (load_config.sharded_metadata or {}).get("weight_map", {})
+    stored = _read_headers(files, index)
+    for renaming in load_config.weight_mapping or ():
+        if isinstance(renaming, WeightRenaming):  # such as the argument `key_mapping` asks for
+            stored = {renaming.rename_source_key(name)[0]: tensor for name, tensor in stored.items()}
+    _adopt_router_bias(model, stored)
+    expected, buffers = model.state_dict(), dict(model.named_buffers())
+    stored = _spell_alike(stored, expected, model.base_model_prefix + ".")
+    main_layers = set(range(model.config.num_hidden_layers))
+    mtp_layers = {_layer_of(name) for name in stored if ".eh_proj." in name} - main_layers
+
+    found: dict[str, CheckpointTensor] = {}
+    problems: list[str] = []
+    for name, blank in expected.items():
+        places = {name: (..., tuple(blank.shape))}
+        if name not in stored and not stored.keys().isdisjoint(one_by_one := _experts_one_by_one(name, blank.shape)):
+            places = one_by_one
+        parts = []
+        for source, (where, shape) in places.items():
+            tensor = stored.pop(source, None)
+            if tensor is None:
+                if not _may_be_missing(model, source, mtp_layers):
+                    home = f" from {index[source]}, where the index places it" if source in index else ""
+                    problems.append(f"{source} is missing{home}")
+            elif tensor.shape != shape and not (load_config.ignore_mismatched_sizes and len(places) == 1):
+                problems.append(f"{tensor} must have shape {list(shape)}, got {list(tensor.shape)}")
+            elif tensor.dtype not in _FLOATS:
+                problems.append(f"{tensor} must be one of {', '.join(_FLOATS)}, got {tensor.dtype}")
+            else:
+                parts.append((tensor, where))
+        if len(parts) == len(places):
+            # Buffers keep their precision, and quantizers choose their own.
+            keep = name in buffers or load_config.hf_quantizer is not None
+            shape = parts[0][0].shape if len(parts) == 1 else tuple(blank.shape)
+            found[name] = CheckpointTensor(parts, shape, _FLOATS[parts[0][0].dtype] if keep else blank.dtype)
+    problems += [
+        f"{tensor} is no tensor of this model"
+        for name, tensor in stored.items()
+        if not name.startswith(_HEADS) and _layer_of(name) not in mtp_layers
+    ]
+    _raise(problems, "the checkpoint does not fit the model that its config describes")
+    return None if all(tensor.is_as_stored for tensor in found.values()) else found
+
+
+def _read_headers(files: list[str], index: dict[str, str]) -> dict[str, StoredTensor]:
+    """Return {name: tensor} of all shards; raise ValueError if one cannot be read or disagrees with the index."""
+    for file in index.values():
+        if Path(file).name != file:
+            raise ValueError(f"a shard must lie beside the index, got {file}")
+    stored: dict[str, StoredTensor] = {}
+    problems = []
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as shard:
+                slices = {name: shard.get_slice(name) for name in shard.keys()}  # noqa: SIM118 (not a dict)
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{Path(file).name} cannot be read, it may be truncated or damaged: {error}") from error
+        for name, part in slices.items():
+            tensor = StoredTensor(file, name, tuple(part.get_shape()), part.get_dtype())
+            if name in stored:
+                problems.append(f"{tensor} is also in {Path(stored[name].file).name}")
+            elif index and index.get(name) != Path(file).name:
+                problems.append(f"{tensor} is placed by the index in {index.get(name, 'no shard')}")
+            stored[name] = tensor
+    _raise(problems, "the shards and their index disagree")
+    return stored
+
+
+def _raise(problems: list[str], rule: str) -> None:
+    if problems:
+        more = len(problems) - _SHOWN_PROBLEMS
+        shown = problems[:_SHOWN_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
+        raise ValueError("\n  ".join([f"{rule}:", *shown]))
+
+
+def _spell_alike(stored: dict[str, StoredTensor], expected: dict[str, Tensor], prefix: str) -> dict[str, StoredTensor]:
+    """Give or take the base model's name before every tensor: it loads alone from a whole model's checkpoint."""
+    ours, theirs = (any(name.startswith(prefix) for name in names) for names in (expected, stored))
+    if ours and not theirs:
+        return {name if name.startswith(_HEADS) else prefix + name: tensor for name, tensor in stored.items()}
+    if theirs and not ours:
+        return {name.removeprefix(prefix): tensor for name, tensor in stored.items()}
+    return stored
+
+
+def _experts_one_by_one(name: str, shape: torch.Size) -> dict[str, tuple[Any, tuple[int, ...]]]:
+    """Return, of a layer's fused experts, {name of one expert's tensor: (its place in the fused one, its shape)}."""
+    experts, _, fused = name.rpartition(".")
+    if fused == "down_proj" and experts.endswith(".experts"):
+        return {f"{experts}.{e}.down_proj.weight": (e, tuple(shape[1:])) for e in range(shape[0])}
+    if fused == "gate_up_proj" and experts.endswith(".experts"):
+        F_, D = shape[1] // 2, shape[2]
+        halves = {"gate": slice(0, F_), "up": slice(F_, 2 * F_)}
+        return {
+            f"{experts}.{e}.{half}_proj.weight": ((e, rows), (F_, D))
+            for e in range(shape[0])
+            for half, rows in halves.items()
+        }
+    return {}
+
+
+def _may_be_missing(model: PreTrainedModel, name: str, mtp_layers: set[int]) -> bool:
+    layer = _layer_of(name)
+    if name in getattr(model, "all_tied_weights_keys", {}) or name.startswith("score."):
+        return True
+    if layer >= model.config.num_hidden_layers:
+        return layer not in mtp_layers
+    if name.endswith(".post_mlp_layernorm.weight"):
+        return model.config.mlp_layer_types[layer] == "dense"
+    return name.endswith(".e_score_correction_bias")
+
+
+def _layer_of(name: str) -> int:
+    """Return the number in a tensor's name, -1 if it belongs to no layer."""
+    match = re.search(r"\blayers\.(\d+)\.", name)
+    return int(match[1]) if match else -1
+
+
+def _adopt_router_bias(model: PreTrainedModel, stored: dict[str, StoredTensor]) -> None:
+    """Let the routers own a bias if the checkpoint has one, as every checkpoint that native `axk1` saves has."""
+    if not any(name.endswith(".e_score_correction_bias") for name in stored):
+        return
+    model.config.use_router_bias = True
+    for module in model.modules():
+        if getattr(module, "e_score_correction_bias", module) is None:
+            module.e_score_correction_bias = torch.zeros(len(module.weight), device=module.weight.device)
+
+
+__all__ = ["match_checkpoint"]
