@@ -15,11 +15,17 @@ from types import ModuleType
 _OUR_MODEL = "modeling_axk1.model.modeling_axk1"
 _AUTO_CONFIG = "transformers.models.auto.configuration_auto"
 _AUTO_MODEL = "transformers.models.auto.modeling_auto"
+_LAYERS = "transformers.modeling_layers"
 
 
 def register() -> None:
     """Register now with whichever Auto module is loaded, and with the others as soon as they are."""
-    waiting = {_AUTO_CONFIG: _register_config, _AUTO_MODEL: _import_our_model, _OUR_MODEL: _register_models}
+    waiting = {
+        _AUTO_CONFIG: _register_config,
+        _AUTO_MODEL: _import_our_model_unless_layers_come,
+        _LAYERS: _import_our_model,
+        _OUR_MODEL: _register_models,
+    }
     sys.meta_path.insert(0, _AfterImport(waiting))
     for name in (_AUTO_CONFIG, _AUTO_MODEL):
         if name in sys.modules:
@@ -40,6 +46,14 @@ def _import_our_model() -> None:
     # Registration follows when that import is through: at once, or, where our own import is what brought the Auto
     # classes in (transformers 5.15 does so), at its end.
     importlib.import_module(_OUR_MODEL)
+
+
+def _import_our_model_unless_layers_come() -> None:
+    # Whichever model is imported first brings in transformers' layers, and they the Auto classes, before they are
+    # whole themselves. Our model needs them whole: then it is their turn to import it.
+    layers = sys.modules.get(_LAYERS)
+    if not (layers and getattr(layers.__spec__, "_initializing", False)):
+        _import_our_model()
 
 
 def _register_models() -> None:

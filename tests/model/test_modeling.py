@@ -169,6 +169,8 @@ def test_auto_classes_build_our_models():
         "from transformers import AutoConfig, AutoModelForCausalLM as M; import modeling_axk1",
         "import transformers; import modeling_axk1; AutoConfig = transformers.AutoConfig;"
         "M = transformers.AutoModelForCausalLM",
+        "import modeling_axk1; from transformers.models.llama.modeling_llama import LlamaModel;"
+        "from transformers import AutoConfig, AutoModelForCausalLM as M",
         "from modeling_axk1.model.modeling_axk1 import AXK1Model; from transformers import AutoConfig, "
         "AutoModelForCausalLM as M",
     ],
