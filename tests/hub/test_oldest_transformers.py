@@ -1,0 +1,94 @@
+"""The exported remote code on the oldest transformers that pyproject admits, and on the one that is installed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from modeling_axk1.hub import verify_child
+from modeling_axk1.hub.export import export
+from tests.hub.test_export import NAMES, made  # noqa: F401 (a fixture)
+from tests.model.test_loading import one_by_one
+
+PYPROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
+
+# What a stranger does beyond `verify`: other heads, the layout of January 2026, a checkpoint with a hole.
+PROGRAM = """
+import sys
+import torch, transformers
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+whole, single, damaged = (dict(pretrained_model_name_or_path=path, trust_remote_code=True) for path in sys.argv[1:])
+model = AutoModelForCausalLM.from_pretrained(**whole)
+assert type(model).__module__.startswith("transformers_modules."), type(model)
+state = AutoModelForCausalLM.from_pretrained(**single).state_dict()
+assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+classifier = AutoModelForSequenceClassification.from_pretrained(**single, num_labels=3, dtype=torch.bfloat16)
+assert classifier(torch.arange(6)[None]).logits.shape == (1, 3)
+try:
+    AutoModelForCausalLM.from_pretrained(**damaged)
+except ValueError as error:
+    print(transformers.__version__, error)
+"""
+
+
+def oldest_admitted() -> str:
+    return re.search(r'"transformers>=([\d.]+)', PYPROJECT.read_text())[1]
+
+
+@pytest.fixture(scope="module", params=["oldest", "installed"])
+def stranger(request, tmp_path_factory):
+    """Run Python where the oldest transformers, with what it depends on, stands before all else; torch is borrowed."""
+    env = {**os.environ, "HF_MODULES_CACHE": str(tmp_path_factory.mktemp("modules")), "PYTHONPATH": ""}
+    if request.param == "oldest":
+        target = tmp_path_factory.mktemp("oldest")
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target)]
+        subprocess.run([*pip, f"transformers~={oldest_admitted()}.0"], check=True, capture_output=True, text=True)
+        env["PYTHONPATH"] = str(target)
+
+    def run(*arguments: object, stdin: str = "") -> str:
+        command = [sys.executable, *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, input=stdin, env=env)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    version = run("-c", "import transformers; print(transformers.__version__)").strip()
+    assert request.param == "installed" or version.startswith(oldest_admitted() + ".")
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(made, tmp_path_factory) -> Path:  # noqa: F811 (the fixture)
+    out = tmp_path_factory.mktemp("exported") / "repository"
+    export(*made, out, **NAMES)
+    return out
+
+
+@pytest.mark.slow
+def test_the_exported_model_gives_its_golden_logits_and_generates(stranger, exported):
+    golden = str(exported / "golden" / "logits.safetensors")
+    task = {"repo_id": str(exported), "revision": None, "golden": golden, "dataset_id": None}
+    task |= {"dataset_revision": None, "prompt": "The cat counts", "max_new_tokens": 8}
+    findings = json.loads(stranger(verify_child.__file__, stdin=json.dumps(task)))
+    assert findings["logits_max_abs_diff"] < 1e-5
+    assert findings["sample"].startswith("The cat counts")
+
+
+@pytest.mark.slow
+def test_it_loads_every_layout_and_head_and_refuses_a_hole(stranger, exported, tmp_path):
+    tensors = {name: tensor for shard in exported.glob("*.safetensors") for name, tensor in load_file(shard).items()}
+    single, damaged = one_by_one(tensors), dict(tensors)
+    del damaged["model.norm.weight"]
+    for folder, state in (("single", single), ("damaged", damaged)):
+        (tmp_path / folder).mkdir()
+        for file in exported.glob("*.*"):
+            if "safetensors" not in file.name:
+                (tmp_path / folder / file.name).write_bytes(file.read_bytes())
+        state = {name: tensor.contiguous() for name, tensor in state.items()}
+        save_file(state, tmp_path / folder / "model.safetensors", metadata={"format": "pt"})
+    output = stranger("-c", PROGRAM, exported, tmp_path / "single", tmp_path / "damaged")
+    assert "model.norm.weight is missing" in output
