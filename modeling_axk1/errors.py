@@ -10,7 +10,7 @@
         └── ReleasedTagError  the tag names something else already, and a released tag never moves
 
 A message states the rule and the value got: "port must be in [1, 65535], got 70000". The modeling files
-(model/configuration_axk1.py, model/modeling_axk1.py) travel to the hub alone and raise plain ValueError.
+(model/*_axk1.py) travel to the hub alone and raise plain ValueError.
 """
 
 

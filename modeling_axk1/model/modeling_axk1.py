@@ -1,5 +1,6 @@
 # Copyright 2026 the contributors of the A.X K1 open release. Licensed under the Apache License, Version 2.0.
-"""A.X K1, from top to bottom: norm, rotary position, latent attention, router, experts, layer, model, language model.
+"""A.X K1, from top to bottom: norm, rotary position, latent attention, router, experts, layer, model, language model,
+classifiers.
 
 A token's way through one layer:
 
@@ -16,8 +17,8 @@ Shapes are written as suffixes:
 
 Parameter names are those of the published checkpoint. Sources: DeepSeek-V2 (arXiv 2405.04434) for latent attention,
 DeepSeek-V3 (arXiv 2412.19437) for the router, the A.X K1 technical report (arXiv 2601.09200) for the extra norm.
-This file travels to the hub beside configuration_axk1.py and generation_axk1.py (speculative decoding) and imports
-nothing else of this package.
+This file travels to the hub beside configuration_axk1.py, checkpoint_axk1.py (what a checkpoint must hold) and
+generation_axk1.py (speculative decoding), and imports nothing else of this package.
 """
 
 import math
@@ -303,7 +304,8 @@ class AXK1Attention(nn.Module):
         q_latent_BYL = q_latent_HXL.view(H, B, T, -1).transpose(0, 1).flatten(1, 2)
         latent_BSL, k_rope_BSR = latent_B1SL.squeeze(1), k_rope_B1SR.squeeze(1)
         scores_BYS = torch.bmm(q_rope_BHTR.flatten(1, 2), k_rope_BSR.transpose(1, 2))
-        scores_BYS = scores_BYS.baddbmm_(q_latent_BYL, latent_BSL.transpose(1, 2))
+        # Not in place, which autocast refuses.
+        scores_BYS = torch.baddbmm(scores_BYS, q_latent_BYL, latent_BSL.transpose(1, 2))
         scores_BHTS = scores_BYS.view(B, H, T, -1)
         if attention_mask is None and T > 1:
             # Left out by transformers only where queries and keys both start at the sequence's first token.

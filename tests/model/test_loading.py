@@ -87,9 +87,9 @@ def test_another_dtype_is_the_stored_one_converted(model, tmp_path, layout, dtyp
 
 
 def test_tensors_larger_than_a_piece_are_converted_whole(model, tmp_path, monkeypatch):
-    from modeling_axk1.model import modeling_axk1
+    from modeling_axk1.model import checkpoint_axk1
 
-    monkeypatch.setattr(modeling_axk1, "_PIECE_BYTES", 1000)
+    monkeypatch.setattr(checkpoint_axk1, "_PIECE_BYTES", 1000)
     for layout in LAYOUTS:
         loaded = AXK1ForCausalLM.from_pretrained(write(tmp_path / layout, model, layout), dtype=torch.bfloat16)
         for name, tensor in model.state_dict().items():
@@ -337,7 +337,9 @@ def test_layers_may_stay_on_disk(model, tmp_path, layout, dtype):
     )
     input_ids = torch.arange(24).view(2, 12)
     whole = AXK1ForCausalLM.from_pretrained(folder, dtype=dtype)
-    torch.testing.assert_close(loaded(input_ids).logits, whole(input_ids).logits, rtol=0, atol=1e-6)
+    # Attention takes another way where hooks bring the weights, which rounds differently.
+    tolerance = {"rtol": 0, "atol": 1e-5 if dtype == torch.float32 else 0.05}
+    torch.testing.assert_close(loaded(input_ids).logits, whole(input_ids).logits, **tolerance)
     # The fused experts are read where they lie; only what had to be put together is written a second time.
     written = {path.name for path in (tmp_path / "offload").glob("*.dat")}
     assert all("mlp.experts." in name for name in written) if layout == "per-expert" else not written
