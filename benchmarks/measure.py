@@ -4,6 +4,7 @@ Timings of a shared machine swing by a factor of two within a minute. So what is
 process, with the probes of the roofline among the runs, and only ratios of medians are worth quoting.
 """
 
+import argparse
 import json
 import statistics
 import time
@@ -19,16 +20,45 @@ from modeling_axk1.environment import environment
 RESULTS = Path(__file__).resolve().parent.parent / "release" / "results"
 
 
-def alternate(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Call every function in turn, `repeats` times over after one round unmeasured; seconds of each call by name."""
+def alternate(
+    functions: dict[str, Callable[[], object]],
+    repeats: int,
+    before: Callable[[], object] = lambda: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Call every function in turn, `repeats` times over after one round unmeasured; seconds of each call by name.
+
+    `before` runs unmeasured ahead of every call: `flush` takes from the caches what the call before left there.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for round_ in range(repeats + 1):
         for name, function in functions.items():
-            started = time.perf_counter()
+            before()
+            started = clock()
             function()
             if round_:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(clock() - started)
     return seconds
+
+
+def clock_of(description: str) -> tuple[Callable[[], float], dict[str, Any]]:
+    """Ask the command line for all threads by the wall clock or one by its own, and say which for the result.
+
+    `--one-thread` is for a machine that others use too: a product on two threads waits for the one that was pushed
+    aside, and the wall clock counts what others do.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--one-thread", action="store_true", help="one thread, by its CPU time (for a busy machine)")
+    if not parser.parse_args().one_thread:
+        return time.perf_counter, {"threads": torch.get_num_threads(), "clock": "wall"}
+    torch.set_num_threads(1)
+    return time.thread_time, {"threads": 1, "clock": "CPU time of the thread"}
+
+
+def flush(mib: int = 512) -> Callable[[], object]:
+    """Return a function that reads as many bytes as no cache holds."""
+    bytes_ = torch.ones(mib * 2**18)
+    return lambda: bytes_.sum()
 
 
 def ratio(seconds: dict[str, list[float]], slow: str, fast: str) -> float:
@@ -37,7 +67,7 @@ def ratio(seconds: dict[str, list[float]], slow: str, fast: str) -> float:
 
 
 def read_probe(weights: torch.Tensor) -> Callable[[], object]:
-    """Return a function that reads `weights`, [..., K], once: a product with one vector, the fastest reader in torch."""
+    """Return a function that reads `weights`, [..., K], once: times one vector, torch's fastest way to read."""
     matrix = weights.view(-1, weights.shape[-1])
     vector = torch.ones(matrix.shape[1], dtype=matrix.dtype)
     return lambda: torch.mv(matrix, vector)

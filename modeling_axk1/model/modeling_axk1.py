@@ -14,6 +14,7 @@ Shapes are written as suffixes:
     B batch   T tokens of this call   S tokens seen so far, this call's included   D hidden_size   V vocabulary
     H heads   Q q_lora_rank   L kv_lora_rank (the latent)   N qk_nope_head_dim   R qk_rope_head_dim   C v_head_dim
     X tokens of the whole batch, B*T   E routed experts   G groups of experts   K experts per token   F expert width
+    P places, X*K: the pairs of a token and one of its experts, sorted by expert
 
 Parameter names are those of the published checkpoint. Sources: DeepSeek-V2 (arXiv 2405.04434) for latent attention,
 DeepSeek-V3 (arXiv 2412.19437) for the router, the A.X K1 technical report (arXiv 2601.09200) for the extra norm.
@@ -29,10 +30,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
+from torch.autograd.function import once_differentiable
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from transformers.integrations import use_experts_implementation
+from transformers.integrations.moe import grouped_mm_experts_forward
 from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import (
     GenericForSequenceClassification,
@@ -445,12 +448,110 @@ def sequence_balance_loss(logits_XE: Tensor, experts_XK: Tensor, real_BT: Tensor
     return (choices_BE * scores_BE).sum(dim=-1).mean()
 
 
+# One expert's consecutive rows among the sorted ones: its index, the first row, the row after its last.
+Groups = list[tuple[int, int, int]]
+
+
+class GroupedLinear(torch.autograd.Function):
+    """Rows sorted by expert, each times the transposed matrix of its expert; experts without rows cost nothing.
+
+    `apply(x_PK, weight_ENK, groups)` returns [P, N]; rows in no group give zeros. `weight[e]` is read as it lies.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_PK: Tensor, weight_ENK: Tensor, groups: Groups) -> Tensor:
+        ctx.save_for_backward(x_PK, weight_ENK)
+        ctx.groups = groups
+        out_PN = _only_groups_filled(x_PK, weight_ENK.shape[1], groups)
+        for expert, start, end in groups:
+            _rows_times_transposed(x_PK, weight_ENK[expert], start, end, out_PN[start:end])
+        return out_PN
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_PN: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x_PK, weight_ENK = ctx.saved_tensors
+        grad_x_PK = grad_weight_ENK = None
+        if ctx.needs_input_grad[0]:
+            grad_x_PK = _only_groups_filled(x_PK, x_PK.shape[1], ctx.groups)
+            for expert, start, end in ctx.groups:
+                torch.mm(grad_PN[start:end], weight_ENK[expert], out=grad_x_PK[start:end])
+        if ctx.needs_input_grad[1]:
+            grad_weight_ENK = torch.zeros_like(weight_ENK)
+            for expert, start, end in ctx.groups:
+                torch.mm(grad_PN[start:end].t(), x_PK[start:end], out=grad_weight_ENK[expert])
+        return grad_x_PK, grad_weight_ENK, None
+
+
+def _only_groups_filled(like_PK: Tensor, width: int, groups: Groups) -> Tensor:
+    """Return [P, width] for the groups to write into; what follows the last group is zero."""
+    out = like_PK.new_empty(like_PK.shape[0], width)
+    out[groups[-1][2] if groups else 0 :] = 0
+    return out
+
+
+def _rows_times_transposed(x_PK: Tensor, weight_NK: Tensor, start: int, end: int, out_MN: Tensor) -> None:
+    """Write `x_PK[start:end] @ weight_NK.T` into `out_MN`: on a CPU by the product that reads the weights fastest.
+
+    A plain product first rearranges the weights into its own blocks. For few rows that costs more than the product,
+    2 to 5 times the time of reading the weights once (benchmarks/experts.py). Two products of torch do not:
+    batched over small blocks of weights, for a handful of rows; and oneDNN's with the weights as the *left* factor,
+    which it streams as they lie, 16 columns (here: rows) at a time.
+    """
+    rows, (N, K) = end - start, weight_NK.shape
+    on_cpu = weight_NK.device.type == "cpu" and torch.backends.mkldnn.is_available() and weight_NK.is_contiguous()
+    if on_cpu and rows <= 8 and N % 16 == 0 and weight_NK.dtype == torch.float32:
+        x_JMK = x_PK[start:end].expand(N // 16, rows, K)
+        out_JM16 = torch.bmm(x_JMK, weight_NK.view(N // 16, 16, K).transpose(1, 2))
+        out_MN.view(rows, N // 16, 16).copy_(out_JM16.transpose(0, 1))
+    elif on_cpu and 8 < rows <= 192 and weight_NK.dtype in (torch.float32, torch.bfloat16):
+        # The rows before or after this expert's fill up the 16; what they give is left out.
+        padded = min(-(-rows // 16) * 16, x_PK.shape[0])
+        first = min(start, x_PK.shape[0] - padded)
+        product: Callable = torch.ops.mkldnn._linear_pointwise
+        out_NM = product(weight_NK, x_PK[first : first + padded], None, "none", [], "")
+        out_MN.copy_(out_NM[:, start - first : end - first].t())
+    else:
+        torch.mm(x_PK[start:end], weight_NK.t(), out=out_MN)
+
+
+class Spread(torch.autograd.Function):
+    """`apply(x_XD, token_P, places_XK)`: each token's row to the K places in the sorted order, [P, D].
+
+    It and `Collect` are each other's gradient. Indexing would do, but its gradient adds row by row.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_XD: Tensor, token_P: Tensor, places_XK: Tensor) -> Tensor:
+        ctx.save_for_backward(token_P, places_XK)
+        return x_XD.index_select(0, token_P)
+
+    @staticmethod
+    def backward(ctx: Any, grad_PD: Tensor) -> tuple[Tensor, None, None]:
+        token_P, places_XK = ctx.saved_tensors
+        return Collect.apply(grad_PD, token_P, places_XK), None, None
+
+
+class Collect(torch.autograd.Function):
+    """`apply(x_PD, token_P, places_XK)`: the sum of the K rows in each token's places, [X, D]."""
+
+    @staticmethod
+    def forward(ctx: Any, x_PD: Tensor, token_P: Tensor, places_XK: Tensor) -> Tensor:
+        ctx.save_for_backward(token_P, places_XK)
+        return F.embedding_bag(places_XK, x_PD, mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, grad_XD: Tensor) -> tuple[Tensor, None, None]:
+        token_P, places_XK = ctx.saved_tensors
+        return Spread.apply(grad_XD, token_P, places_XK), None, None
+
+
 @use_experts_implementation
 class AXK1Experts(nn.Module):
     """All routed experts of a layer, fused as the checkpoint stores them: gate and up stacked, one tensor for all.
 
     transformers' experts interface may replace `forward` (grouped_mm, CUDA kernels, expert parallelism); what stands
-    here is its "eager" implementation.
+    here is its "eager" implementation, the default where there is no accelerator.
     """
 
     def __init__(self, config: AXK1Config) -> None:
@@ -459,27 +560,43 @@ class AXK1Experts(nn.Module):
         self.gate_up_proj = nn.Parameter(torch.empty(self.num_experts, 2 * F_, D))
         self.down_proj = nn.Parameter(torch.empty(self.num_experts, D, F_))
         self.act_fn = ACT2FN[config.hidden_act]
+        # Low-rank changes of a parameter, by its name, while an adapter is active: factors [E, N, r], [E, r, K], scale.
+        self.low_rank: dict[str, list[tuple[Tensor, Tensor, float]]] = {}
 
     def forward(self, hidden_XD: Tensor, experts_XK: Tensor, weights_XK: Tensor) -> Tensor:
-        """Return the weighted sum [X, D] of each token's experts: sort by expert once, one product an expert."""
-        K = experts_XK.shape[1]
-        order = experts_XK.flatten().argsort(stable=True)
-        token_of = order // K
-        # An index of num_experts marks a token whose expert lives on another rank; it sorts last and is left out.
-        counts = experts_XK.flatten().bincount(minlength=self.num_experts)[: self.num_experts].tolist()
-        out_XD = torch.zeros_like(hidden_XD)
-        start = 0
-        for expert, count in enumerate(counts):
-            if count == 0:
-                continue
-            rows = slice(start, start + count)
-            start += count
-            tokens = token_of[rows]
-            gate, up = F.linear(hidden_XD[tokens], self.gate_up_proj[expert]).chunk(2, dim=-1)
-            y = F.linear(self.act_fn(gate) * up, self.down_proj[expert])
-            y = y * weights_XK.flatten()[order[rows], None]
-            out_XD = out_XD.index_add(0, tokens, y.to(out_XD.dtype))
-        return out_XD
+        """Return the weighted sum [X, D] of each token's experts: sorted by expert once, one product an expert.
+
+        A place P is one of the X*K pairs of a token and an expert, in the order of experts.
+        """
+        if (
+            torch.compiler.is_compiling() and not self.low_rank
+        ):  # the groups' sizes depend on the data, which a whole graph cannot hold
+            return grouped_mm_experts_forward(self, hidden_XD, experts_XK, weights_XK)
+        X, K = experts_XK.shape
+        order_P = experts_XK.flatten().argsort()
+        token_P = order_P // K
+        places_XK = (
+            torch.empty_like(order_P).scatter_(0, order_P, torch.arange(X * K, device=order_P.device)).view(X, K)
+        )
+        # An index of num_experts marks a token whose expert lives on another rank; it sorts last, into no group.
+        counts = experts_XK.flatten().bincount(minlength=self.num_experts)[: self.num_experts]
+        ends = counts.cumsum(0)
+        groups = [(e, end - n, end) for e, (n, end) in enumerate(zip(counts.tolist(), ends.tolist(), strict=True)) if n]
+
+        x_PD = Spread.apply(hidden_XD.to(self.gate_up_proj.dtype), token_P, places_XK)
+        h_PF = self._apply_gate(self.project("gate_up_proj", x_PD, groups))
+        # Weighting before the down projection, which is linear, spares keeping its output for the weights' gradient.
+        h_PF = h_PF * weights_XK.flatten().index_select(0, order_P)[:, None].to(h_PF.dtype)
+        y_PD = self.project("down_proj", h_PF, groups)
+        return Collect.apply(y_PD, token_P, places_XK).to(hidden_XD.dtype)
+
+    def project(self, name: str, x_PK: Tensor, groups: Groups) -> Tensor:
+        """Multiply sorted rows by their experts' matrices of the parameter `name`, its low-rank changes included."""
+        out_PN = GroupedLinear.apply(x_PK, getattr(self, name), groups)
+        for up_ENR, down_ERK, scale in self.low_rank.get(name, ()):
+            low_PR = GroupedLinear.apply(x_PK, down_ERK, groups)
+            out_PN = out_PN + GroupedLinear.apply(low_PR * scale, up_ENR, groups)
+        return out_PN
 
 
 class AXK1MoE(nn.Module):
@@ -633,6 +750,12 @@ class AXK1PreTrainedModel(PreTrainedModel):
         if state_dict is None and not is_quantized and all(file.endswith(".safetensors") for file in files):
             state_dict = match_checkpoint(model, files, load_config)
         return PreTrainedModel._load_pretrained_model(model, state_dict, checkpoint_files, load_config)
+
+    def get_correct_experts_implementation(self, requested_experts: str | None) -> str:
+        """Unless asked for another: our own experts where there is no accelerator, else transformers' default."""
+        if requested_experts is None and not torch.accelerator.is_available():
+            requested_experts = "eager"
+        return super().get_correct_experts_implementation(requested_experts)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
