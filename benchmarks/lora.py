@@ -34,6 +34,7 @@ class Layer(nn.Module):
         self.experts = experts
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Run the experts."""
         return self.experts(*inputs)
 
 

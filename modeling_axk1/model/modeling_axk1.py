@@ -477,7 +477,10 @@ class GroupedLinear(torch.autograd.Function):
             for expert, start, end in ctx.groups:
                 torch.mm(grad_PN[start:end], weight_ENK[expert], out=grad_x_PK[start:end])
         if ctx.needs_input_grad[1]:
-            grad_weight_ENK = torch.zeros_like(weight_ENK)
+            grad_weight_ENK = torch.empty_like(weight_ENK)
+            hit = {expert for expert, _, _ in ctx.groups}
+            for expert in set(range(weight_ENK.shape[0])) - hit:
+                grad_weight_ENK[expert] = 0
             for expert, start, end in ctx.groups:
                 torch.mm(grad_PN[start:end].t(), x_PK[start:end], out=grad_weight_ENK[expert])
         return grad_x_PK, grad_weight_ENK, None
@@ -499,12 +502,17 @@ def _rows_times_transposed(x_PK: Tensor, weight_NK: Tensor, start: int, end: int
     which it streams as they lie, 16 columns (here: rows) at a time.
     """
     rows, (N, K) = end - start, weight_NK.shape
-    on_cpu = weight_NK.device.type == "cpu" and torch.backends.mkldnn.is_available() and weight_NK.is_contiguous()
-    if on_cpu and rows <= 8 and N % 16 == 0 and weight_NK.dtype == torch.float32:
+    streams = (
+        weight_NK.device.type == "cpu"
+        and torch.backends.mkldnn.is_available()
+        and weight_NK.is_contiguous()
+        and weight_NK.nbytes >= 2**20  # smaller ones wait in a cache, where rearranging them costs little
+    )
+    if streams and rows <= 8 and N % 16 == 0 and weight_NK.dtype == torch.float32:
         x_JMK = x_PK[start:end].expand(N // 16, rows, K)
         out_JM16 = torch.bmm(x_JMK, weight_NK.view(N // 16, 16, K).transpose(1, 2))
         out_MN.view(rows, N // 16, 16).copy_(out_JM16.transpose(0, 1))
-    elif on_cpu and 8 < rows <= 192 and weight_NK.dtype in (torch.float32, torch.bfloat16):
+    elif streams and 8 < rows <= 192 and weight_NK.dtype in (torch.float32, torch.bfloat16):
         # The rows before or after this expert's fill up the 16; what they give is left out.
         padded = min(-(-rows // 16) * 16, x_PK.shape[0])
         first = min(start, x_PK.shape[0] - padded)

@@ -8,6 +8,8 @@ from modeling_axk1 import AXK1Config, AXK1ForCausalLM
 from modeling_axk1.model.modeling_axk1 import AXK1Experts, Collect, GroupedLinear, Spread
 from tests.conftest import tiny_config
 
+# From 1 MiB a matrix the products are chosen for reading it once.
+LARGE = {"D": 512, "F": 512}
 PARAMETERS = ("gate_up_proj", "down_proj")
 
 
@@ -39,13 +41,13 @@ def batch(experts: AXK1Experts, X: int, K: int = 2) -> tuple[Tensor, Tensor, Ten
 
 def plain_loop(experts: AXK1Experts, hidden: Tensor, index: Tensor, weights: Tensor) -> Tensor:
     """Each token and each of its experts by itself."""
-    rows = []
+    rows, gate_ups, downs = [], experts.gate_up_proj.unbind(), experts.down_proj.unbind()
     for x, chosen, weight in zip(hidden, index.tolist(), weights, strict=True):
         row = torch.zeros_like(x)
         for expert, w in zip(chosen, weight, strict=True):
             if expert < experts.num_experts:
-                gate, up = (experts.gate_up_proj[expert] @ x).chunk(2)
-                row = row + w * (experts.down_proj[expert] @ (nn.functional.silu(gate) * up))
+                gate, up = (gate_ups[expert] @ x).chunk(2)
+                row = row + w * (downs[expert] @ (nn.functional.silu(gate) * up))
         rows.append(row)
     return torch.stack(rows)
 
@@ -64,7 +66,7 @@ def assert_like_the_loop(experts: AXK1Experts, inputs: tuple[Tensor, Tensor, Ten
 
 # From one row an expert, over the small blocks and the filled-up sixteens, to the plain product.
 @pytest.mark.parametrize("X", [1, 2, 3, 7, 25, 40, 50, 130, 700])
-@pytest.mark.parametrize("sizes", [{"D": 32, "F": 16}, {"D": 20, "F": 6}], ids=["of sixteens", "of odd sizes"])
+@pytest.mark.parametrize("sizes", [LARGE, {"D": 20, "F": 6}, {"D": 521, "F": 510}], ids=["large", "small", "odd"])
 def test_values_and_gradients_equal_the_plain_loop(X, sizes):
     experts = experts_of(**sizes)
     assert_like_the_loop(experts, batch(experts, X), rtol=1e-4, atol=1e-4)
@@ -77,14 +79,14 @@ def test_float64_equals_the_plain_loop_closely():
 
 @pytest.mark.parametrize("X", [3, 60])
 def test_bfloat16_stays_near_the_plain_loop(X):
-    experts = experts_of(dtype=torch.bfloat16)
+    experts = experts_of(E=3, D=1024, F=512, dtype=torch.bfloat16)
     inputs = batch(experts, X)
     torch.testing.assert_close(experts(*inputs).float(), plain_loop(experts, *inputs).float(), rtol=0.05, atol=0.05)
 
 
 def test_all_tokens_on_the_last_expert():
     """Its rows end the sorted ones: what fills up the sixteen must come from before them, or there is not enough."""
-    experts = experts_of()
+    experts = experts_of(**LARGE)
     for X in (9, 17, 33):
         hidden, _, weights = batch(experts, X, K=1)
         index = torch.full((X, 1), experts.num_experts - 1)
@@ -92,7 +94,7 @@ def test_all_tokens_on_the_last_expert():
 
 
 def test_tokens_of_another_rank_add_nothing_and_get_no_gradient():
-    experts = experts_of()
+    experts = experts_of(**LARGE)
     hidden, index, weights = batch(experts, 20)
     index = index.masked_fill(index == 1, experts.num_experts)
     assert_like_the_loop(experts, (hidden, index, weights), rtol=1e-4, atol=1e-4)
