@@ -23,7 +23,7 @@ SEED = 0
 TOKENS = (1, 8, 64, 512)
 # A layer of the release has 192 experts, 34 GB in float32; as many as fit in a small machine's memory stand for them.
 SIZES = {
-    "release": {"hidden_size": 7168, "moe_intermediate_size": 2048, "n_routed_experts": 24},
+    "release": {"hidden_size": 7168, "moe_intermediate_size": 2048, "n_routed_experts": 16},
     "small": {"hidden_size": 1024, "moe_intermediate_size": 512, "n_routed_experts": 64},
 }
 REPEATS = 5

@@ -68,7 +68,8 @@ def ratio(seconds: dict[str, list[float]], slow: str, fast: str) -> float:
 
 def read_probe(weights: torch.Tensor) -> Callable[[], object]:
     """Return a function that reads `weights`, [..., K], once: times one vector, torch's fastest way to read."""
-    matrix = weights.view(-1, weights.shape[-1])
+    # As float32 whatever they are: a product of bfloat16 reads at half the speed.
+    matrix = weights.view(-1, weights.shape[-1]).view(torch.float32)
     vector = torch.ones(matrix.shape[1], dtype=matrix.dtype)
     return lambda: torch.mv(matrix, vector)
 

@@ -496,10 +496,10 @@ def _only_groups_filled(like_PK: Tensor, width: int, groups: Groups) -> Tensor:
 def _rows_times_transposed(x_PK: Tensor, weight_NK: Tensor, start: int, end: int, out_MN: Tensor) -> None:
     """Write `x_PK[start:end] @ weight_NK.T` into `out_MN`: on a CPU by the product that reads the weights fastest.
 
-    A plain product first rearranges the weights into its own blocks. For few rows that costs more than the product,
-    2 to 5 times the time of reading the weights once (benchmarks/experts.py). Two products of torch do not:
-    batched over small blocks of weights, for a handful of rows; and oneDNN's with the weights as the *left* factor,
-    which it streams as they lie, 16 columns (here: rows) at a time.
+    For more than three rows a plain product first rearranges the weights into its own blocks, and takes 2 to 5 times
+    the time of reading them once. Two products of torch do not: batched over small blocks of weights, for a handful
+    of rows; and oneDNN's with the weights as the *left* factor, which it streams as they lie, 16 columns (here: rows)
+    at a time. What else was tried: docs/en/tried-and-dropped.md.
     """
     rows, (N, K) = end - start, weight_NK.shape
     streams = (
@@ -508,7 +508,7 @@ def _rows_times_transposed(x_PK: Tensor, weight_NK: Tensor, start: int, end: int
         and weight_NK.is_contiguous()
         and weight_NK.nbytes >= 2**20  # smaller ones wait in a cache, where rearranging them costs little
     )
-    if streams and rows <= 8 and N % 16 == 0 and weight_NK.dtype == torch.float32:
+    if streams and 4 <= rows <= 8 and N % 16 == 0 and weight_NK.dtype == torch.float32:
         x_JMK = x_PK[start:end].expand(N // 16, rows, K)
         out_JM16 = torch.bmm(x_JMK, weight_NK.view(N // 16, 16, K).transpose(1, 2))
         out_MN.view(rows, N // 16, 16).copy_(out_JM16.transpose(0, 1))
