@@ -259,7 +259,7 @@ class AXK1Attention(nn.Module):
         width = value_BHSC.shape[-1]
         if implementation == "sdpa" and value_BHSC.device.type == "cpu":
             # torch's fast CPU kernel wants values as wide as keys; without it all scores are held at once.
-            value_BHSC = F.pad(value_BHSC, (0, key_BHSK.shape[-1] - width))
+            value_BHSC = F.pad(value_BHSC, (0, max(0, key_BHSK.shape[-1] - width)))
         dropout = self.config.attention_dropout if self.training else 0.0
         out_BTHC, weights_BHTS = attention(
             self, query_BHTK, key_BHSK, value_BHSC, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs

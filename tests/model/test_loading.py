@@ -328,8 +328,10 @@ def test_the_callers_key_mapping_is_heard(model, tmp_path):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_layers_may_stay_on_disk(model, tmp_path, layout, dtype):
-    folder = write(tmp_path / "c", model, layout)
+def test_layers_may_stay_on_disk(tmp_path, layout, dtype):
+    torch.manual_seed(0)
+    # Every expert for every token: no rounding can change who is chosen.
+    folder = write(tmp_path / "c", AXK1ForCausalLM(tiny_config(topk_group=4, num_experts_per_tok=8)), layout)
     device_map = {"model.embed_tokens": "cpu", "model.rotary_emb": "cpu", "model.norm": "cpu", "lm_head": "cpu"}
     device_map |= {f"model.layers.{n}": "disk" if n else "cpu" for n in range(3)}
     loaded = AXK1ForCausalLM.from_pretrained(
