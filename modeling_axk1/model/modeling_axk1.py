@@ -672,7 +672,7 @@ class AXK1MultiTokenPredictor(AXK1DecoderLayer):
 
     Embedding and output head are the model's, and not stored a second time: at full size their copies, which
     DeepSeek-V3's checkpoint has as `embed_tokens` and `shared_head.head` of this layer, would be 2.3 billion parameters
-    that must equal others. transformers' and vLLM's loaders take the model's own where they are absent.
+    that must equal others. transformers' loader takes the model's own where they are absent; vLLM was not tried.
     """
 
     def __init__(self, config: AXK1Config, layer_idx: int) -> None:

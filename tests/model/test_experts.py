@@ -143,6 +143,7 @@ def test_low_rank_changes_equal_changed_weights():
     torch.testing.assert_close(experts(*inputs), changed(*inputs), rtol=1e-4, atol=1e-4)
 
 
+@torch.no_grad()  # the oldest transformers' own grouped_mm cannot be compiled backward
 def test_compiling_takes_the_implementation_that_a_whole_graph_can_hold():
     experts = experts_of()
     inputs = batch(experts, 12)
