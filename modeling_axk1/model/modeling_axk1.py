@@ -576,9 +576,8 @@ class AXK1Experts(nn.Module):
 
         A place P is one of the X*K pairs of a token and an expert, in the order of experts.
         """
-        if (
-            torch.compiler.is_compiling() and not self.low_rank
-        ):  # the groups' sizes depend on the data, which a whole graph cannot hold
+        if torch.compiler.is_compiling() and not self.low_rank:
+            # The groups' sizes depend on the data, which a whole graph cannot hold.
             return grouped_mm_experts_forward(self, hidden_XD, experts_XK, weights_XK)
         X, K = experts_XK.shape
         order_P = experts_XK.flatten().argsort()
@@ -847,11 +846,11 @@ class AXK1Model(AXK1PreTrainedModel):
             position_ids = (torch.arange(T, device=tokens.device) + seen)[None]
         self.warn_beyond_context(position_ids)
 
-        mask_BS, last = attention_mask, []
+        last = []
         for chunk in chunks:
             part_BTD = self.embed(tokens[:, chunk]) if inputs_embeds is None else tokens[:, chunk]
             # A prompt's mask is longer than what its first chunks have seen.
-            part_mask = mask_BS if len(chunks) == 1 else _first_columns(mask_BS, seen + chunk.stop)
+            part_mask = attention_mask if len(chunks) == 1 else _first_columns(attention_mask, seen + chunk.stop)
             mask, position_embeddings = self._mask_and_rotation(part_BTD, part_mask, position_ids[..., chunk], cache)
             for layer in self.layers[: self.config.num_hidden_layers]:
                 part_BTD = layer(part_BTD, position_embeddings, mask, cache, **kwargs)
@@ -1020,9 +1019,8 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, AXK1GenerationMixin):
         if labels is not None:
             loss = self.loss_function(logits=logits_BTV, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
         if learning:
-            inputs_embeds = self.model.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
             mtp_loss, balance_loss = self._further_losses(
-                outputs, inputs_embeds, labels, attention_mask, position_ids, **kwargs
+                outputs, input_ids, inputs_embeds, labels, attention_mask, position_ids, **kwargs
             )
             loss = loss + self.config.mtp_loss_weight * mtp_loss + self.config.sequence_balance_weight * balance_loss
         return AXK1CausalLMOutput(
@@ -1039,7 +1037,8 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, AXK1GenerationMixin):
     def _further_losses(
         self,
         outputs: AXK1ModelOutput,
-        embeds_BTD: Tensor,
+        input_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
         labels_BT: Tensor,
         attention_mask: Tensor | None,
         position_ids: Tensor | None,
@@ -1056,6 +1055,7 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, AXK1GenerationMixin):
 
         if self.config.num_nextn_predict_layers:
             # Of each token but the last: its hidden state, the embedding after it, and the label after that.
+            embeds_BTD = self.model.embed(input_ids) if inputs_embeds is None else inputs_embeds
             ahead = self.model.look_ahead(
                 outputs.last_hidden_state[:, :-1],
                 embeds_BTD[:, 1:],
