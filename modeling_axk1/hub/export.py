@@ -13,7 +13,13 @@ from modeling_axk1.hub.card import model_card
 from modeling_axk1.shipped import shipped
 from modeling_axk1.weights.verify import verify
 
-_REMOTE_CODE = ("checkpoint_axk1.py", "configuration_axk1.py", "generation_axk1.py", "modeling_axk1.py")
+_REMOTE_CODE = (
+    "cache_axk1.py",
+    "checkpoint_axk1.py",
+    "configuration_axk1.py",
+    "generation_axk1.py",
+    "modeling_axk1.py",
+)
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _AUTO_MAP = {
     "AutoConfig": "configuration_axk1.AXK1Config",

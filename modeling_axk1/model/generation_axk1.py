@@ -10,9 +10,11 @@ transformers' own way of doing this reads the module's weights from disk a secon
 Here rows of a batch accept and reject each for itself. A draft that its row rejects while another row's is accepted
 stays in the caches, hidden by the attention mask, as padding is.
 
-Suffixes are those of modeling_axk1.py. This file travels to the hub beside it and imports nothing of this package.
+Suffixes are those of modeling_axk1.py. This file travels to the hub beside it and imports only
+cache_axk1.py of this package.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +24,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 from transformers.generation import (
+    ContinuousBatchingConfig,
     GenerateDecoderOnlyOutput,
     GenerationConfig,
     GenerationMixin,
     LogitsProcessorList,
     StoppingCriteriaList,
 )
+
+from .cache_axk1 import AXK1ContinuousBatchingManager
 
 
 @dataclass
@@ -47,7 +52,38 @@ class AXK1SpeculativeOutput(GenerateDecoderOnlyOutput):
 
 
 class AXK1GenerationMixin(GenerationMixin):
-    """transformers' generation, with `use_mtp=True` served by the model's own multi-token prediction module."""
+    """transformers' generation, with `use_mtp=True` served by the model's own multi-token prediction module.
+
+    Continuous batching (`generate_batch`, `transformers serve --continuous-batching`) keeps latents in its pages.
+    """
+
+    def init_continuous_batching(
+        self,
+        generation_config: GenerationConfig | None = None,
+        continuous_batching_config: ContinuousBatchingConfig | None = None,
+        **kwargs: Any,
+    ) -> AXK1ContinuousBatchingManager:
+        """Return a manager for requests that come and go; the arguments are those of transformers' own method.
+
+        Raises:
+            ValueError: attention other than sdpa or eager, which would look for keys and values of heads in the pages.
+
+        """
+        if self.config._attn_implementation.removeprefix("paged|") not in ("eager", "sdpa"):
+            raise ValueError(
+                "continuous batching attends to latents in its pages, which attn_implementation must be sdpa or eager "
+                f"for, got {self.config._attn_implementation}"
+            )
+        # Flash kernels want keys and values of heads; a captured graph would keep the lengths of its sequences.
+        batching = copy.copy(continuous_batching_config or ContinuousBatchingConfig())
+        batching.auto_switch_to_flash = batching.use_cuda_graph = False
+        if self.device.type == "cpu":
+            # By default the pages would take nine tenths of the memory, and a prompt pass in pieces of 8192 tokens.
+            batching.max_memory_percent = batching.max_memory_percent or 0.2
+            batching.max_batch_tokens = batching.max_batch_tokens or 1024
+        manager = super().init_continuous_batching(generation_config, batching, **kwargs)
+        manager.__class__ = AXK1ContinuousBatchingManager  # transformers' method names its class; no state differs
+        return manager
 
     def _assisted_decoding(
         self,

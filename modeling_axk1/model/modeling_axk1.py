@@ -18,8 +18,9 @@ Shapes are written as suffixes:
 
 Parameter names are those of the published checkpoint. Sources: DeepSeek-V2 (arXiv 2405.04434) for latent attention,
 DeepSeek-V3 (arXiv 2412.19437) for the router, the A.X K1 technical report (arXiv 2601.09200) for the extra norm.
-This file travels to the hub beside configuration_axk1.py, checkpoint_axk1.py (what a checkpoint must hold) and
-generation_axk1.py (speculative decoding), and imports nothing else of this package.
+This file travels to the hub beside configuration_axk1.py, cache_axk1.py (where latents are kept), checkpoint_axk1.py
+(what a checkpoint must hold) and generation_axk1.py (speculative decoding, continuous batching), and imports nothing
+else of this package.
 """
 
 import math
@@ -33,7 +34,7 @@ from torch import Tensor, distributed, nn
 from torch.autograd.function import once_differentiable
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import Cache, DynamicCache
 from transformers.integrations import use_experts_implementation
 from transformers.integrations.moe import grouped_mm_experts_forward
 from transformers.masking_utils import create_causal_mask
@@ -49,6 +50,7 @@ from transformers.utils import can_return_tuple, logging
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
+from .cache_axk1 import AXK1PagedLatents, Spans, give_room
 from .checkpoint_axk1 import match_checkpoint
 from .configuration_axk1 import AXK1Config
 from .generation_axk1 import AXK1GenerationMixin
@@ -129,51 +131,6 @@ def eager_attention_forward(
     return (weights_BHTS @ value_BHSC).transpose(1, 2).contiguous(), weights_BHTS
 
 
-class AXK1LatentCacheLayer(DynamicLayer):
-    """A layer of a growing cache with room to spare: a new token is written behind the others, which stay in place.
-
-    `keys` holds the latents [B, 1, S, L] and `values` the rotary keys [B, 1, S, R], views of buffers a quarter larger.
-    Whatever puts other tensors in their place (beam reordering, moving to another device) is noticed at the next
-    update, which then makes new buffers.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.room: dict[str, Tensor] = {}
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        if torch.compiler.is_compiling() or (torch.is_grad_enabled() and key_states.requires_grad):
-            return super().update(key_states, value_states, *args, **kwargs)  # writing in place is not for autograd
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        self.keys, self.values = self._append("keys", key_states), self._append("values", value_states)
-        return self.keys, self.values
-
-    def _append(self, name: str, new: Tensor) -> Tensor:
-        held, buffer = getattr(self, name), self.room.get(name)
-        length = held.shape[-2] if held.numel() else 0
-        total = length + new.shape[-2]
-        if buffer is None or buffer.shape[-2] < total or held.data_ptr() != buffer.data_ptr():
-            buffer = new.new_empty(*new.shape[:-2], total + total // 4, new.shape[-1])
-            if length:
-                buffer[..., :length, :] = held
-            self.room[name] = buffer
-        buffer[..., length:total, :] = new
-        return buffer[..., :total, :]
-
-
-def give_room(cache: Cache) -> None:
-    """Let the plain layers of a growing cache be AXK1LatentCacheLayer; what they hold stays."""
-    if getattr(cache, "layer_class_to_replicate", None) is DynamicLayer:
-        cache.layer_class_to_replicate = AXK1LatentCacheLayer
-    if getattr(cache, "offloading", False):
-        return
-    for index, layer in enumerate(cache.layers):
-        if type(layer) is DynamicLayer:
-            cache.layers[index] = AXK1LatentCacheLayer()
-            vars(cache.layers[index]).update(vars(layer))
-
-
 class AXK1Attention(nn.Module):
     """Multi-head latent attention: the cache holds one latent and one rotary key a token, for all heads together.
 
@@ -222,12 +179,29 @@ class AXK1Attention(nn.Module):
         k_rope_B1SR = rotate(k_rope_BTR[:, None], cos, sin, config.rope_interleave)
         if past_key_values is not None:
             latent_B1SL, k_rope_B1SR = past_key_values.update(latent_B1SL, k_rope_B1SR, self.layer_idx)
+        spans = getattr(past_key_values, "spans", None)
+        if spans is None:
+            return self.attend_suitably(q_latent_BTQ, cos, sin, latent_B1SL, k_rope_B1SR, attention_mask, **kwargs)
+        return self.attend_to_each(q_latent_BTQ, cos, sin, latent_B1SL, k_rope_B1SR, spans), None
 
+    def attend_suitably(
+        self,
+        q_latent_BTQ: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        latent_B1SL: Tensor,
+        k_rope_B1SR: Tensor,
+        attention_mask: Tensor | None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend in the way that suits: [B, T, D], and the weights [B, H, T, S] where that way has them."""
+        B, T, _ = q_latent_BTQ.shape
         if self._may_use_weights_directly():
-            if self._is_cheaper_over_latents(hidden_BTD.shape, latent_B1SL.shape[2]):
+            if self._is_cheaper_over_latents(B, T, latent_B1SL.shape[2]):
                 query_BHTK = self.queries(self.q_b_proj(q_latent_BTQ), cos, sin)
-                return self.attend_over_latents(query_BHTK, latent_B1SL, k_rope_B1SR, attention_mask)
-            if config._attn_implementation == "sdpa" and not torch.is_grad_enabled():
+                whole = slice(None)
+                return self.attend_over_latents(query_BHTK, latent_B1SL, k_rope_B1SR, [(whole, whole, attention_mask)])
+            if self.config._attn_implementation == "sdpa" and not torch.is_grad_enabled():
                 return self.attend_by_head_groups(
                     q_latent_BTQ, cos, sin, latent_B1SL, k_rope_B1SR, attention_mask, **kwargs
                 )
@@ -235,6 +209,34 @@ class AXK1Attention(nn.Module):
         key_BHSK, value_BHSC = self.unfold(self.kv_b_proj(latent_B1SL), k_rope_B1SR)
         out_BTHC, weights_BHTS = self.attend(query_BHTK, key_BHSK, value_BHSC, attention_mask, **kwargs)
         return self.o_proj(out_BTHC.flatten(2)), weights_BHTS
+
+    def attend_to_each(
+        self,
+        q_latent_BTQ: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        latent_B1SL: Tensor,
+        k_rope_B1SR: Tensor,
+        spans: Spans,
+    ) -> Tensor:
+        """Attend within each of several sequences that lie behind one another (continuous batching): [1, T, D]."""
+        if self._may_use_weights_directly() and all(
+            self._is_cheaper_over_latents(1, _length(of_T), _length(of_S)) for of_T, of_S, _ in spans
+        ):
+            query_BHTK = self.queries(self.q_b_proj(q_latent_BTQ), cos, sin)
+            return self.attend_over_latents(query_BHTK, latent_B1SL, k_rope_B1SR, spans)[0]
+        parts = []
+        for of_T, of_S, mask_TS in spans:
+            part_BTD, _ = self.attend_suitably(
+                q_latent_BTQ[:, of_T],
+                cos[:, :, of_T],
+                sin[:, :, of_T],
+                latent_B1SL[:, :, of_S],
+                k_rope_B1SR[:, :, of_S],
+                mask_TS if mask_TS is None else mask_TS[None, None],
+            )
+            parts.append(part_BTD)
+        return torch.cat(parts, dim=1)
 
     def queries(self, q_BTM: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Cut the output of `q_b_proj` into heads and rotate their rotary parts: [B, H, T, N+R]."""
@@ -254,7 +256,8 @@ class AXK1Attention(nn.Module):
         self, query_BHTK: Tensor, key_BHSK: Tensor, value_BHSC: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
         """Attention by transformers' chosen function: [B, T, H, C], and the weights where that function gives them."""
-        implementation = self.config._attn_implementation  # chosen by from_pretrained(attn_implementation=...)
+        # Chosen by from_pretrained(attn_implementation=...); continuous batching calls its eager one "paged|eager".
+        implementation = self.config._attn_implementation.removeprefix("paged|")
         attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         width = value_BHSC.shape[-1]
         if implementation == "sdpa" and value_BHSC.device.type == "cpu":
@@ -292,9 +295,16 @@ class AXK1Attention(nn.Module):
         return out_BTD if self.o_proj.bias is None else out_BTD + self.o_proj.bias, None
 
     def attend_over_latents(
-        self, query_BHTK: Tensor, latent_B1SL: Tensor, k_rope_B1SR: Tensor, attention_mask: Tensor | None
+        self,
+        query_BHTK: Tensor,
+        latent_B1SL: Tensor,
+        k_rope_B1SR: Tensor,
+        spans: Spans,
     ) -> tuple[Tensor, Tensor]:
-        """Attend to the latents themselves, with W_UK folded into the query and W_UV applied to the result."""
+        """Attend to the latents themselves, with W_UK folded into the query and W_UV applied to the result.
+
+        All sequences (`spans`) pass W_UK and W_UV together; the weights returned are the last one's.
+        """
         config = self.config
         B, H, T, _ = query_BHTK.shape
         w_HML = self.kv_b_proj.weight.unflatten(0, (H, -1))
@@ -303,38 +313,58 @@ class AXK1Attention(nn.Module):
             [config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1
         )
         q_latent_HXL = torch.bmm(q_nope_BHTN.transpose(0, 1).flatten(1, 2), w_uk_HNL)
-        # All heads look at the same latents: of one sequence, heads and tokens are rows of one product.
-        q_latent_BYL = q_latent_HXL.view(H, B, T, -1).transpose(0, 1).flatten(1, 2)
-        latent_BSL, k_rope_BSR = latent_B1SL.squeeze(1), k_rope_B1SR.squeeze(1)
+        q_latent_BHTL = q_latent_HXL.view(H, B, T, -1).transpose(0, 1)
+        parts = []
+        for of_T, of_S, mask in spans:
+            part_BHTL, weights_BHTS = self.weigh_latents(
+                q_latent_BHTL[:, :, of_T],
+                q_rope_BHTR[:, :, of_T],
+                latent_B1SL[:, 0, of_S],
+                k_rope_B1SR[:, 0, of_S],
+                mask,
+            )
+            parts.append(part_BHTL)
+        out_BHTL = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        out_HXC = torch.bmm(out_BHTL.transpose(0, 1).flatten(1, 2), w_uv_HCL.transpose(1, 2))
+        out_BTHC = out_HXC.view(H, B, T, -1).permute(1, 2, 0, 3)
+        return self.o_proj(out_BTHC.flatten(2)), weights_BHTS
+
+    def weigh_latents(
+        self,
+        q_latent_BHTL: Tensor,
+        q_rope_BHTR: Tensor,
+        latent_BSL: Tensor,
+        k_rope_BSR: Tensor,
+        attention_mask: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the weighted sums of the latents [B, H, T, L] and the weights [B, H, T, S]; queries come scaled."""
+        B, H, T, _ = q_latent_BHTL.shape
+        # All heads look at the same latents: of one sequence, heads and tokens are rows (Y) of one product.
         scores_BYS = torch.bmm(q_rope_BHTR.flatten(1, 2), k_rope_BSR.transpose(1, 2))
         # Not in place, which autocast refuses.
-        scores_BYS = torch.baddbmm(scores_BYS, q_latent_BYL, latent_BSL.transpose(1, 2))
+        scores_BYS = torch.baddbmm(scores_BYS, q_latent_BHTL.flatten(1, 2), latent_BSL.transpose(1, 2))
         scores_BHTS = scores_BYS.view(B, H, T, -1)
         if attention_mask is None and T > 1:
             # Left out by transformers only where queries and keys both start at the sequence's first token.
-            attention_mask = torch.ones(T, scores_BHTS.shape[-1], dtype=torch.bool, device=query_BHTK.device).tril()
+            attention_mask = torch.ones(T, scores_BHTS.shape[-1], dtype=torch.bool, device=scores_BHTS.device).tril()
         if attention_mask is not None and attention_mask.dtype == torch.bool:
             scores_BHTS = scores_BHTS.masked_fill(~attention_mask, torch.finfo(scores_BHTS.dtype).min)
         elif attention_mask is not None:
             scores_BHTS = scores_BHTS + attention_mask
-        weights_BHTS = at_least_float32(scores_BHTS).softmax(dim=-1).to(query_BHTK.dtype)
-        weights_BHTS = F.dropout(weights_BHTS, p=config.attention_dropout, training=self.training)
-        out_BYL = torch.bmm(weights_BHTS.flatten(1, 2), latent_BSL)
-        out_HXL = out_BYL.view(B, H, T, -1).transpose(0, 1).flatten(1, 2)
-        out_HXC = torch.bmm(out_HXL, w_uv_HCL.transpose(1, 2))
-        out_BTHC = out_HXC.view(H, B, T, -1).permute(1, 2, 0, 3)
-        return self.o_proj(out_BTHC.flatten(2)), weights_BHTS
+        weights_BHTS = at_least_float32(scores_BHTS).softmax(dim=-1).to(q_latent_BHTL.dtype)
+        weights_BHTS = F.dropout(weights_BHTS, p=self.config.attention_dropout, training=self.training)
+        return torch.bmm(weights_BHTS.flatten(1, 2), latent_BSL).view(B, H, T, -1), weights_BHTS
 
     def _may_use_weights_directly(self) -> bool:
         """Whether the projections are what they were made: a LoRA, a quantiser or an offloading hook adds to them."""
         projections = (self.q_b_proj, self.kv_b_proj, self.o_proj)
-        return self.config._attn_implementation in ("eager", "sdpa") and all(
+        return self.config._attn_implementation in ("eager", "paged|eager", "sdpa") and all(
             type(projection) is nn.Linear and not hasattr(projection, "_hf_hook") for projection in projections
         )
 
-    def _is_cheaper_over_latents(self, hidden_shape: torch.Size, S: int) -> bool:
+    def _is_cheaper_over_latents(self, B: int, T: int, S: int) -> bool:
         """Compare multiplications a head: over latents a product is longer, but nothing is unfolded for S tokens."""
-        config, (B, T, _) = self.config, hidden_shape
+        config = self.config
         L, R, N, C = config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim, config.v_head_dim
         over_latents = T * L * (N + C) + T * S * (2 * L + R)
         unfolded = S * L * (N + C) + T * S * (N + R + C)
@@ -345,6 +375,10 @@ class AXK1Attention(nn.Module):
 # Largest keys of one head group in float32, and largest scores of an attention over latents, both in bytes.
 _HEAD_GROUP_BYTES = 32 * 2**20
 _SCORE_BYTES = 256 * 2**20
+
+
+def _length(span: slice) -> int:
+    return span.stop - span.start
 
 
 def _rows(first_head: int, heads: int, width: int) -> slice:
@@ -835,6 +869,8 @@ class AXK1Model(AXK1PreTrainedModel):
         assert tokens is not None
         T = tokens.shape[1]
         chunks = self._prefill_chunks(T, attention_mask, kwargs)
+        if "cache" in kwargs:  # continuous batching's, with much more that only the cache understands
+            past_key_values, kwargs = AXK1PagedLatents(kwargs.pop("cache"), kwargs), {}
         cache = past_key_values
         if cache is None and (use_cache or len(chunks) > 1):
             cache = DynamicCache(config=self.config)

@@ -48,7 +48,13 @@ def test_the_code_in_it_is_the_packages_own_byte_for_byte(made, tmp_path):
 
     export(*made, tmp_path / "out", **NAMES)
     model = Path(modeling_axk1.__file__).parent / "model"
-    for name in ("checkpoint_axk1.py", "configuration_axk1.py", "generation_axk1.py", "modeling_axk1.py"):
+    for name in (
+        "cache_axk1.py",
+        "checkpoint_axk1.py",
+        "configuration_axk1.py",
+        "generation_axk1.py",
+        "modeling_axk1.py",
+    ):
         assert (tmp_path / "out" / name).read_bytes() == (model / name).read_bytes()
 
 

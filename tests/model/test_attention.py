@@ -8,7 +8,8 @@ from transformers.cache_utils import DynamicCache, StaticCache
 
 from modeling_axk1 import AXK1ForCausalLM
 from modeling_axk1.model import modeling_axk1
-from modeling_axk1.model.modeling_axk1 import AXK1Attention, AXK1LatentCacheLayer
+from modeling_axk1.model.cache_axk1 import AXK1LatentCacheLayer
+from modeling_axk1.model.modeling_axk1 import AXK1Attention
 from tests.conftest import tiny_config
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
@@ -25,7 +26,7 @@ def tokens(batch: int, length: int, seed: int = 1) -> torch.Tensor:
 
 
 def force(monkeypatch, *, over_latents: bool) -> None:
-    monkeypatch.setattr(AXK1Attention, "_is_cheaper_over_latents", lambda self, shape, S: over_latents)
+    monkeypatch.setattr(AXK1Attention, "_is_cheaper_over_latents", lambda self, B, T, S: over_latents)
 
 
 def padding(side: str, lengths: list[int], width: int) -> torch.Tensor:
@@ -74,13 +75,13 @@ def test_gradients_are_the_same_in_both_ways(model, monkeypatch):
 
 def test_decoding_goes_over_the_latents_and_training_does_not(model):
     attention = model.model.layers[0].self_attn
-    attention.config = release = type(model.config)()  # the published widths
+    attention.config = type(model.config)()  # the published widths
     try:
-        assert attention._is_cheaper_over_latents((1, 1, release.hidden_size), 16_384)
-        assert attention._is_cheaper_over_latents((1, 1, release.hidden_size), 2)
-        assert attention._is_cheaper_over_latents((1, 100, release.hidden_size), 16_384 // 32)
-        assert not attention._is_cheaper_over_latents((1, 4096, release.hidden_size), 4096)
-        assert not attention._is_cheaper_over_latents((4, 100, release.hidden_size), 16_384)  # 420 MB of scores
+        assert attention._is_cheaper_over_latents(1, 1, 16_384)
+        assert attention._is_cheaper_over_latents(1, 1, 2)
+        assert attention._is_cheaper_over_latents(1, 100, 16_384 // 32)
+        assert not attention._is_cheaper_over_latents(1, 4096, 4096)
+        assert not attention._is_cheaper_over_latents(4, 100, 16_384)  # 420 MB of scores
     finally:
         attention.config = model.config
 

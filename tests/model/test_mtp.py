@@ -218,7 +218,13 @@ def test_the_exported_files_alone_decode_with_drafts(tmp_path):
     model.config.auto_map = auto_map
     model.save_pretrained(tmp_path / "export")
     source = Path(modeling_axk1.__file__).parent
-    for name in ("checkpoint_axk1.py", "configuration_axk1.py", "generation_axk1.py", "modeling_axk1.py"):
+    for name in (
+        "cache_axk1.py",
+        "checkpoint_axk1.py",
+        "configuration_axk1.py",
+        "generation_axk1.py",
+        "modeling_axk1.py",
+    ):
         (tmp_path / "export" / name).write_text((source / name).read_text())
     program = """
 import sys, torch
