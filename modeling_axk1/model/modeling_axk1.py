@@ -865,10 +865,11 @@ class AXK1Model(AXK1PreTrainedModel):
         if torch.compiler.is_compiling() or position_ids.device.type != "cpu" or position_ids.numel() == 0:
             return
         context = self.config.max_position_embeddings
-        if (length := position_ids.max().item() + 1) > context:
+        if position_ids.max().item() >= context:
+            # Once for each text of its own: the length in it would make every further token a new warning.
             logger.warning_once(
-                f"a sequence of {length} tokens is longer than max_position_embeddings {context}: what the model says "
-                "beyond its context is not to be trusted"
+                f"a sequence is longer than max_position_embeddings {context}: what the model says beyond its context "
+                "is not to be trusted"
             )
 
     @capture_outputs
