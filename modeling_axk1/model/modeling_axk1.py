@@ -29,6 +29,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, distributed, nn
 from torch.autograd.function import once_differentiable
 from transformers import initialization as init
@@ -742,6 +743,17 @@ class AXK1PreTrainedModel(PreTrainedModel):
     def __init__(self, config: AXK1Config) -> None:
         config.refuse_what_does_not_fit()
         super().__init__(config)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """Load a model as transformers does; a shard that cannot be read is named even if config.json has no dtype."""
+        try:
+            return super().from_pretrained(*args, **kwargs)
+        except SafetensorError:
+            # transformers opened the first shard to learn the dtype, and does not say which file it was. With a dtype
+            # given, `match_checkpoint` is the first to open the shards, and says so.
+            super().from_pretrained(*args, **{**kwargs, "dtype": torch.float32})
+            raise
 
     @staticmethod
     def _load_pretrained_model(
