@@ -1,6 +1,6 @@
 """The routed experts of one layer against the machine's roofline and against transformers' native `axk1`.
 
-    python benchmarks/experts.py [--one-thread]
+    python benchmarks/experts.py [--one-thread] [--out FOLDER]
 
 The roofline is the longer of two times, both measured between the runs: reading the weights of the experts that are
 hit, once, and multiplying as many numbers in a large product of matrices. Both classes hold the same tensors. Writes
@@ -8,11 +8,10 @@ release/results/experts.json.
 """
 
 import statistics
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
-from measure import alternate, clock_of, flush, gemm_probe, ratio, read_probe, write_result
+from measure import alternate, flush, gemm_probe, ratio, read_probe, write_runs
 from transformers.models.axk1.configuration_axk1 import AXK1Config as NativeConfig
 from transformers.models.axk1.modeling_axk1 import AXK1Experts as NativeExperts
 
@@ -86,19 +85,14 @@ def measure(ours: AXK1Experts, native: NativeExperts, tokens: int, clock: Callab
     }
 
 
-def main() -> None:
-    """Measure all sizes and write."""
-    clock, timing = clock_of(__doc__)
-    torch.manual_seed(SEED)
-    runs = []
+def runs(clock: Callable[[], float]) -> Iterator[dict]:
+    """Yield every size in both types, for all numbers of tokens."""
     for name, size in SIZES.items():
         for dtype in (torch.float32, torch.bfloat16):
             ours, native = both(size, dtype)
             for tokens in TOKENS:
-                runs.append({"size": name, **size, "dtype": str(dtype)[6:], **measure(ours, native, tokens, clock)})
-                print(runs[-1], file=sys.stderr, flush=True)
-    write_result("experts", {"command": "python benchmarks/experts.py", "seed": SEED, **timing, "runs": runs})
+                yield {"size": name, **size, "dtype": str(dtype)[6:], **measure(ours, native, tokens, clock)}
 
 
 if __name__ == "__main__":
-    main()
+    write_runs("experts", __doc__, SEED, runs)

@@ -1,18 +1,17 @@
 """What an adapter on the routed experts costs: ours against our base, and native with peft against the native base.
 
-    python benchmarks/lora.py [--one-thread]
+    python benchmarks/lora.py [--one-thread] [--out FOLDER]
 
 One layer's experts, rank 16 on both parameters; backward too at the small size, because native's needs several
 copies of the experts. Writes release/results/lora.json.
 """
 
 import statistics
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from experts import both
-from measure import alternate, clock_of, write_result
+from measure import alternate, write_runs
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
@@ -86,18 +85,13 @@ def measure(size: dict, tokens: int, clock: Callable[[], float], backward: bool)
     }
 
 
-def main() -> None:
-    """Measure all sizes and write."""
-    clock, timing = clock_of(__doc__)
-    torch.manual_seed(SEED)
-    runs = []
+def runs(clock: Callable[[], float]) -> Iterator[dict]:
+    """Yield both sizes for all numbers of tokens."""
     for name, size in SIZES.items():
         for tokens in TOKENS:
             for backward in (False, True) if name == "small" else (False,):
-                runs.append({"size": name, **size, **measure(size, tokens, clock, backward)})
-                print(runs[-1], file=sys.stderr, flush=True)
-    write_result("lora", {"command": "python benchmarks/lora.py", "seed": SEED, **timing, "rank": 16, "runs": runs})
+                yield {"size": name, **size, **measure(size, tokens, clock, backward)}
 
 
 if __name__ == "__main__":
-    main()
+    write_runs("lora", __doc__, SEED, runs, rank=16)

@@ -1,4 +1,4 @@
-"""What every benchmark needs: alternating runs, the machine's roofline, and the result as a file.
+"""What every benchmark needs: alternating runs, the machine's roofline, a command that writes the result.
 
 Timings of a shared machine swing by a factor of two within a minute. So what is compared runs alternately in one
 process, with the probes of the roofline among the runs, and only ratios of medians are worth quoting.
@@ -7,8 +7,9 @@ process, with the probes of the roofline among the runs, and only ratios of medi
 import argparse
 import json
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,13 @@ def alternate(
     return seconds
 
 
-def clock_of(description: str) -> tuple[Callable[[], float], dict[str, Any]]:
-    """Ask the command line for all threads by the wall clock or one by its own, and say which for the result.
+def clock_of(one_thread: bool) -> tuple[Callable[[], float], dict[str, Any]]:
+    """Choose all threads by the wall clock or one by its own, and say which for the result.
 
-    `--one-thread` is for a machine that others use too: a product on two threads waits for the one that was pushed
-    aside, and the wall clock counts what others do.
+    One is for a machine that others use too: a product on two threads waits for the one that was pushed aside, and the
+    wall clock counts what others do.
     """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--one-thread", action="store_true", help="one thread, by its CPU time (for a busy machine)")
-    if not parser.parse_args().one_thread:
+    if not one_thread:
         return time.perf_counter, {"threads": torch.get_num_threads(), "clock": "wall"}
     torch.set_num_threads(1)
     return time.thread_time, {"threads": 1, "clock": "CPU time of the thread"}
@@ -80,21 +79,27 @@ def gemm_probe(dtype: torch.dtype, size: int = 2048) -> tuple[Callable[[], objec
     return lambda: F.linear(a, b), 2.0 * size**3
 
 
-def bandwidth(gib: float = 1.0, repeats: int = 5) -> float:
-    """Bytes a second that this machine reads from memory, from float32 far larger than its caches."""
-    weights = torch.ones(int(gib * 2**30) // 4 // 4096, 4096)
-    seconds = alternate({"read": read_probe(weights)}, repeats)["read"]
-    return weights.nbytes / statistics.median(seconds)
+def write_runs(
+    name: str,
+    description: str,
+    seed: int,
+    runs: Callable[[Callable[[], float]], Iterable[dict[str, Any]]],
+    **settings: Any,
+) -> None:
+    """Be the command of a benchmark: take every run that `runs(clock)` yields, show it, and write all to NAME.json.
 
-
-def gemm_rate(dtype: torch.dtype, repeats: int = 5) -> float:
-    """Floating-point operations a second of a large square matrix product in `dtype`."""
-    function, operations = gemm_probe(dtype)
-    return operations / statistics.median(alternate({"gemm": function}, repeats)["gemm"])
-
-
-def write_result(name: str, result: dict[str, Any]) -> None:
-    """Write release/results/NAME.json, what was measured and then where, and print it."""
+    `settings` go into the file beside the seed and the clock, and after them what was measured and where.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--one-thread", action="store_true", help="one thread, by its CPU time (for a busy machine)")
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER", help="where to write")
+    options = parser.parse_args()
+    clock, timing = clock_of(options.one_thread)
+    torch.manual_seed(seed)
+    taken = []
+    for run in runs(clock):
+        print(run, file=sys.stderr, flush=True)
+        taken.append(run)
+    result = {"command": f"python benchmarks/{name}.py", "seed": seed, **timing, **settings, "runs": taken}
     text = json.dumps({**result, **environment()}, indent=2, ensure_ascii=False) + "\n"
-    (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
-    print(text, end="")
+    (options.out / f"{name}.json").write_text(text, encoding="utf-8")

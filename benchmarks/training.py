@@ -1,16 +1,15 @@
 """Training, forward and backward through the whole model: tokens a second, ours and transformers' native `axk1`.
 
-    python benchmarks/training.py [--one-thread]
+    python benchmarks/training.py [--one-thread] [--out FOLDER]
 
 The quickstart's model and one with wider experts, the same weights in both. Writes release/results/training.json.
 """
 
 import statistics
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
-from measure import alternate, clock_of, ratio, write_result
+from measure import alternate, ratio, write_runs
 from transformers.models.axk1.configuration_axk1 import AXK1Config as NativeConfig
 from transformers.models.axk1.modeling_axk1 import AXK1ForCausalLM as NativeAXK1ForCausalLM
 
@@ -60,19 +59,13 @@ def measure(config: AXK1Config, shape: tuple[int, int], clock: Callable[[], floa
     }
 
 
-def main() -> None:
-    """Measure both models and write."""
-    clock, timing = clock_of(__doc__)
-    torch.manual_seed(SEED)
+def runs(clock: Callable[[], float]) -> Iterator[dict]:
+    """Yield both models with both batches."""
     base = {**preset("quickstart"), "vocab_size": VOCABULARY, **TOKEN_IDS}
-    runs = []
     for name, settings in {"quickstart": base, "wider": base | WIDER}.items():
         for batch, shape in BATCHES.items():
-            runs.append({"model": name, "tokens": batch, **measure(AXK1Config(**settings), shape, clock)})
-            print(runs[-1], file=sys.stderr, flush=True)
-    result = {"command": "python benchmarks/training.py", "seed": SEED, **timing, "wider": WIDER, "runs": runs}
-    write_result("training", result)
+            yield {"model": name, "tokens": batch, **measure(AXK1Config(**settings), shape, clock)}
 
 
 if __name__ == "__main__":
-    main()
+    write_runs("training", __doc__, SEED, runs, wider=WIDER)

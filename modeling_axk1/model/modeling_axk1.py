@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, distributed, nn
 from torch.autograd.function import once_differentiable
 from transformers import initialization as init
@@ -777,6 +778,17 @@ class AXK1PreTrainedModel(PreTrainedModel):
         config.refuse_what_does_not_fit()
         super().__init__(config)
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """Load a model as transformers does; a shard that cannot be read is named even if config.json has no dtype."""
+        try:
+            return super().from_pretrained(*args, **kwargs)
+        except SafetensorError:
+            # transformers opened the first shard to learn the dtype, and does not say which file it was. With a dtype
+            # given, `match_checkpoint` is the first to open the shards, and says so.
+            super().from_pretrained(*args, **{**kwargs, "dtype": torch.float32})
+            raise
+
     @staticmethod
     def _load_pretrained_model(
         model: "AXK1PreTrainedModel", state_dict: dict | None, checkpoint_files: list[str] | None, load_config: Any
@@ -867,36 +879,23 @@ class AXK1Model(AXK1PreTrainedModel):
             raise ValueError("give either input_ids or inputs_embeds, and not both")
         tokens = inputs_embeds if input_ids is None else input_ids
         assert tokens is not None
-        T = tokens.shape[1]
-        chunks = self._prefill_chunks(T, attention_mask, kwargs)
         if "cache" in kwargs:  # continuous batching's, with much more that only the cache understands
             past_key_values, kwargs = AXK1PagedLatents(kwargs.pop("cache"), kwargs), {}
-        cache = past_key_values
-        if cache is None and (use_cache or len(chunks) > 1):
-            cache = DynamicCache(config=self.config)
-        seen = 0
-        if cache is not None:
-            seen = cache.get_seq_length()
-            give_room(cache)
-        if position_ids is None:
-            position_ids = (torch.arange(T, device=tokens.device) + seen)[None]
-        self.warn_beyond_context(position_ids)
+        if past_key_values is None and use_cache:
+            past_key_values = DynamicCache(config=self.config)
 
-        last = []
-        for chunk in chunks:
-            part_BTD = self.embed(tokens[:, chunk]) if inputs_embeds is None else tokens[:, chunk]
-            # A prompt's mask is longer than what its first chunks have seen.
-            part_mask = attention_mask if len(chunks) == 1 else _first_columns(attention_mask, seen + chunk.stop)
-            mask, position_embeddings = self._mask_and_rotation(part_BTD, part_mask, position_ids[..., chunk], cache)
-            for layer in self.layers[: self.config.num_hidden_layers]:
-                part_BTD = layer(part_BTD, position_embeddings, mask, cache, **kwargs)
-            if chunk.stop > T - hidden_to_keep or not hidden_to_keep:
-                last.append(self.norm(part_BTD))
-        last_BTD = last[0] if len(last) == 1 else torch.cat(last, dim=1)
-        return AXK1ModelOutput(
-            last_hidden_state=last_BTD[:, -hidden_to_keep:],
-            past_key_values=cache if use_cache else past_key_values,
+        def inputs(piece: slice) -> tuple[Tensor]:
+            return (self.embed(tokens[:, piece]) if inputs_embeds is None else tokens[:, piece],)
+
+        last_BTD = self._in_pieces(
+            self._decode, inputs, tokens, attention_mask, position_ids, past_key_values, hidden_to_keep, **kwargs
         )
+        return AXK1ModelOutput(last_hidden_state=last_BTD, past_key_values=past_key_values)
+
+    def _decode(self, hidden_BTD: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        for layer in self.layers[: self.config.num_hidden_layers]:
+            hidden_BTD = layer(hidden_BTD, *args, **kwargs)
+        return self.norm(hidden_BTD)
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """Look token ids up: [B, T] to [B, T, D]."""
@@ -914,10 +913,11 @@ class AXK1Model(AXK1PreTrainedModel):
         if torch.compiler.is_compiling() or position_ids.device.type != "cpu" or position_ids.numel() == 0:
             return
         context = self.config.max_position_embeddings
-        if (length := position_ids.max().item() + 1) > context:
+        if position_ids.max().item() >= context:
+            # Once for each text of its own: the length in it would make every further token a new warning.
             logger.warning_once(
-                f"a sequence of {length} tokens is longer than max_position_embeddings {context}: what the model says "
-                "beyond its context is not to be trusted"
+                f"a sequence is longer than max_position_embeddings {context}: what the model says beyond its context "
+                "is not to be trusted"
             )
 
     @capture_outputs
@@ -941,15 +941,54 @@ class AXK1Model(AXK1PreTrainedModel):
             **kwargs: as in `forward`.
 
         """
+
+        def inputs(piece: slice) -> tuple[Tensor, Tensor]:
+            return hidden_BTD[:, piece], next_embeds_BTD[:, piece]
+
+        module = self.layers[self.config.num_hidden_layers]
+        ahead_BTD = self._in_pieces(module, inputs, hidden_BTD, attention_mask, position_ids, past_key_values, **kwargs)
+        return AXK1ModelOutput(last_hidden_state=ahead_BTD, past_key_values=past_key_values)
+
+    def _in_pieces(
+        self,
+        run: Callable[..., Tensor],
+        inputs: Callable[[slice], tuple[Tensor, ...]],
+        tokens: Tensor,
+        attention_mask: Tensor | None,
+        position_ids: Tensor | None,
+        past_key_values: Cache | None,
+        hidden_to_keep: int = 0,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Run layers over `tokens` [B, T, ...], a long prompt piece by piece; return their hidden states [B, T, D].
+
+        `run` takes what `inputs` gives for a piece of them, then the rotation, the mask and the cache.
+        """
+        T = tokens.shape[1]
+        pieces = self._prefill_pieces(T, attention_mask, past_key_values, kwargs)
+        if past_key_values is None and len(pieces) > 1:
+            past_key_values = DynamicCache(config=self.config)
+        seen = 0
         if past_key_values is not None:
+            seen = past_key_values.get_seq_length()
             give_room(past_key_values)
         if position_ids is None:
-            seen = past_key_values.get_seq_length() if past_key_values is not None else 0
-            position_ids = (torch.arange(hidden_BTD.shape[1], device=hidden_BTD.device) + seen)[None]
-        mask, position_embeddings = self._mask_and_rotation(hidden_BTD, attention_mask, position_ids, past_key_values)
-        module = self.layers[self.config.num_hidden_layers]
-        ahead_BTD = module(hidden_BTD, next_embeds_BTD, position_embeddings, mask, past_key_values, **kwargs)
-        return AXK1ModelOutput(last_hidden_state=ahead_BTD, past_key_values=past_key_values)
+            position_ids = (torch.arange(T, device=tokens.device) + seen)[None]
+        self.warn_beyond_context(position_ids)
+
+        last = []
+        for piece in pieces:
+            parts = inputs(piece)
+            # A prompt's mask is longer than what its first pieces have seen.
+            part_mask = attention_mask if len(pieces) == 1 else _first_columns(attention_mask, seen + piece.stop)
+            mask, position_embeddings = self._mask_and_rotation(
+                parts[0], part_mask, position_ids[..., piece], past_key_values
+            )
+            part_BTD = run(*parts, position_embeddings, mask, past_key_values, **kwargs)
+            if piece.stop > T - hidden_to_keep or not hidden_to_keep:
+                last.append(part_BTD)
+        last_BTD = last[0] if len(last) == 1 else torch.cat(last, dim=1)
+        return last_BTD[:, -hidden_to_keep:]
 
     def _mask_and_rotation(
         self,
@@ -959,6 +998,8 @@ class AXK1Model(AXK1PreTrainedModel):
         past_key_values: Cache | None,
     ) -> tuple[Tensor | None, tuple[Tensor, Tensor]]:
         """Return the causal mask in the form that the attention in use wants, and the rotation of every position."""
+        if isinstance(past_key_values, AXK1PagedLatents):
+            return None, self.rotary_emb(hidden_BTD, position_ids)  # each of its sequences has a mask of its own
         mask = create_causal_mask(
             config=self.config,
             inputs_embeds=hidden_BTD,
@@ -968,17 +1009,20 @@ class AXK1Model(AXK1PreTrainedModel):
         )
         return mask, self.rotary_emb(hidden_BTD, position_ids)
 
-    def _prefill_chunks(self, T: int, attention_mask: Tensor | None, kwargs: dict[str, Any]) -> list[slice]:
+    def _prefill_pieces(
+        self, T: int, attention_mask: Tensor | None, past_key_values: Cache | None, kwargs: dict[str, Any]
+    ) -> list[slice]:
         """Cut a long prompt into pieces that pass the layers one after another, through the cache.
 
         So memory beside weights and cache does not grow with the prompt. Not where gradients or the layers' outputs
-        are wanted, nor with a mask that is made already.
+        are wanted, nor with a mask that is made already, nor what continuous batching has cut.
         """
         whole = (
             torch.is_grad_enabled()
             or torch.compiler.is_compiling()
             or self.config._attn_implementation != "sdpa"
             or (attention_mask is not None and attention_mask.ndim != 2)
+            or isinstance(past_key_values, AXK1PagedLatents)
             or any(kwargs.get(f"output_{name}", getattr(self.config, f"output_{name}", False)) for name in _RECORDED)
         )
         size = T if whole else _PREFILL_CHUNK

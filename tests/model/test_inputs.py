@@ -33,14 +33,14 @@ def test_a_prompt_beyond_the_context_is_warned_of(model, warnings):
     assert warnings() == []
     model(torch.zeros(1, 17, dtype=torch.long))
     assert len(warnings()) == 1
-    assert "a sequence of 17 tokens is longer than max_position_embeddings 16" in warnings()[0]
+    assert "a sequence is longer than max_position_embeddings 16" in warnings()[0]
 
 
-def test_generating_beyond_the_context_is_warned_of_when_it_happens(model, warnings):
+def test_generating_beyond_the_context_is_warned_of_once_when_it_happens(model, warnings):
     options = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0}
     model.generate(torch.ones(1, 12, dtype=torch.long), max_new_tokens=4, **options)
     assert warnings() == []
-    model.generate(torch.ones(1, 12, dtype=torch.long), max_new_tokens=6, **options)
+    model.generate(torch.ones(1, 12, dtype=torch.long), max_new_tokens=9, **options)
     assert len(warnings()) == 1
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from transformers import TextStreamer
+from transformers.cache_utils import DynamicCache
 from transformers.models.axk1.configuration_axk1 import AXK1Config as NativeConfig
 from transformers.models.axk1.modeling_axk1 import AXK1ForCausalLM as NativeAXK1ForCausalLM
 
@@ -129,6 +130,27 @@ def test_the_module_computes_what_that_of_native_transformers_computes():
     )
     # Native's angles are float32, and its positions start at 1: rotations are relative.
     torch.testing.assert_close(ahead_logits(model, input_ids), oracle.shared_head(expected), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 29])
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_long_prompt_passes_the_module_in_pieces_and_says_the_same(monkeypatch, piece, side, cached):
+    model, generator = predictor_model(), torch.Generator().manual_seed(1)
+    hidden, embeds = torch.randn(2, 2, 30, model.config.hidden_size, dtype=torch.double, generator=generator)
+    pad = (12, 0) if side == "left" else (0, 12)
+    mask = torch.stack([torch.ones(30, dtype=torch.long), F.pad(torch.ones(18, dtype=torch.long), pad)])
+    cache, widths = DynamicCache() if cached else None, []
+    model.model.layers[-1].register_forward_hook(lambda module, args, out: widths.append(out.shape[1]))
+    with torch.no_grad():
+        whole = model.model.look_ahead(hidden, embeds, mask).last_hidden_state
+        monkeypatch.setattr(modeling_axk1, "_PREFILL_CHUNK", piece)
+        out = model.model.look_ahead(hidden, embeds, mask, past_key_values=cache)
+    torch.testing.assert_close(out.last_hidden_state[mask.bool()], whole[mask.bool()], rtol=0, atol=1e-6)
+    assert widths[0] == sum(widths[1:]) == 30
+    assert max(widths[1:]) == piece
+    assert out.past_key_values is cache
+    assert not cached or cache.get_seq_length() == 30
 
 
 # Training
@@ -258,13 +280,17 @@ PROCESSORS = {
     lengths=st.lists(st.integers(1, 7), min_size=1, max_size=4),
     eos=st.none() | st.lists(st.integers(0, 7), min_size=1, max_size=3, unique=True),
     processor=st.sampled_from(list(PROCESSORS)),
+    piece=st.integers(1, 7),
 )
-def test_greedy_with_drafts_is_greedy(seed, lengths, eos, processor):
-    """Whatever the batch, its padding, an end inside an accepted draft, or processors."""
+def test_greedy_with_drafts_is_greedy(seed, lengths, eos, processor, piece):
+    """Whatever the batch, its padding, an end inside an accepted draft, processors, or the pieces of a long prompt."""
     model = predictor_model(seed)
     prompt = left_padded(lengths, seed)
     options = {"max_new_tokens": 14, "do_sample": False, "eos_token_id": eos, **PROCESSORS[processor]}
-    assert torch.equal(model.generate(**prompt, use_mtp=True, **options), model.generate(**prompt, **options))
+    greedy = model.generate(**prompt, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modeling_axk1, "_PREFILL_CHUNK", piece)
+        assert torch.equal(model.generate(**prompt, use_mtp=True, **options), greedy)
 
 
 def test_each_row_of_a_batch_accepts_for_itself_and_the_counts_say_so():

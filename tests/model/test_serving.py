@@ -16,6 +16,7 @@ from transformers.generation import ContinuousBatchingConfig
 
 from modeling_axk1 import AXK1ForCausalLM
 from modeling_axk1.data.build import plan_folder, write
+from modeling_axk1.model import modeling_axk1
 from modeling_axk1.tokenizer.train import train as train_tokenizer
 from tests.conftest import tiny_config
 
@@ -74,6 +75,13 @@ def test_wrapped_projections_unfold_keys_and_values_and_give_the_same(monkeypatc
     model, requests = model_with(), prompts(5, 40, 11)
     expected = [alone(model, prompt) for prompt in requests]
     monkeypatch.setattr(type(model.model.layers[0].self_attn), "_may_use_weights_directly", lambda self: False)
+    assert together(model, requests) == expected
+
+
+def test_a_batch_longer_than_a_piece_of_a_prompt_is_not_cut_again(monkeypatch):
+    model, requests = model_with(), prompts(20, 13)
+    expected = [alone(model, prompt) for prompt in requests]
+    monkeypatch.setattr(modeling_axk1, "_PREFILL_CHUNK", 8)
     assert together(model, requests) == expected
 
 
