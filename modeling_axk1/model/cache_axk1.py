@@ -9,6 +9,7 @@ Suffixes are those of modeling_axk1.py. This file travels to the hub beside it a
 
 import copy
 from collections.abc import Sequence
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -82,10 +83,12 @@ class AXK1PagedLatents(Cache):
         super().__init__(layers=[])  # positions come with the call, nothing here is asked for a length
         self.cache, self.call = cache, call
         ends_T = call["cu_seq_lens_q"].tolist()
-        (ends_S,) = (ends.tolist() for ends in call["cu_seq_lens_k"].values())
+        ends_S = call["cu_seq_lens_k"]
+        if isinstance(ends_S, dict):  # by the kinds of layers, of which there is one; older transformers leave it out
+            (ends_S,) = ends_S.values()
         device = call["cu_seq_lens_q"].device
         spans = []
-        for (start_T, end_T), (start_S, end_S) in zip(pairwise(ends_T), pairwise(ends_S), strict=True):
+        for (start_T, end_T), (start_S, end_S) in zip(pairwise(ends_T), pairwise(ends_S.tolist()), strict=True):
             T, S = end_T - start_T, end_S - start_S
             mask_TS = None if T in (1, S) else torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
             spans.append((slice(start_T, end_T), slice(start_S, end_S), mask_TS))
@@ -96,8 +99,11 @@ class AXK1PagedLatents(Cache):
         widths = [latent_B1TL.shape[-1], k_rope_B1TR.shape[-1]]
         both = torch.cat([latent_B1TL, k_rope_B1TR], dim=-1)
         halves = F.pad(both, (0, both.shape[-1] % 2)).chunk(2, dim=-1)
-        # The call's arguments are a copy because the cache puts this layer's own in their place.
-        halves = self.cache.update(*halves, layer_idx, dict(self.call))
+        names = signature(self.cache.update).parameters.keys() & self.call.keys()
+        # A copy of the call's arguments: the cache puts this layer's own in their place. Older ones take two of them.
+        rest = {name: self.call[name] for name in names} or {"kwargs": dict(self.call)}
+        halves = self.cache.update(*halves, layer_idx, **rest)
+        halves = [half.reshape(1, 1, -1, half.shape[-1]) for half in halves]  # older: [S, 1, ...]
         latent_B1SL, k_rope_B1SR, _ = torch.cat(halves, dim=-1).tensor_split((widths[0], sum(widths)), dim=-1)
         return latent_B1SL, k_rope_B1SR
 

@@ -202,7 +202,7 @@ class AXK1Attention(nn.Module):
                 query_BHTK = self.queries(self.q_b_proj(q_latent_BTQ), cos, sin)
                 whole = slice(None)
                 return self.attend_over_latents(query_BHTK, latent_B1SL, k_rope_B1SR, [(whole, whole, attention_mask)])
-            if self.config._attn_implementation == "sdpa" and not torch.is_grad_enabled():
+            if self.implementation == "sdpa" and not torch.is_grad_enabled():
                 return self.attend_by_head_groups(
                     q_latent_BTQ, cos, sin, latent_B1SL, k_rope_B1SR, attention_mask, **kwargs
                 )
@@ -239,6 +239,11 @@ class AXK1Attention(nn.Module):
             parts.append(part_BTD)
         return torch.cat(parts, dim=1)
 
+    @property
+    def implementation(self) -> str:
+        """What from_pretrained(attn_implementation=...) chose; continuous batching may have put "paged|" before it."""
+        return self.config._attn_implementation.removeprefix("paged|")
+
     def queries(self, q_BTM: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Cut the output of `q_b_proj` into heads and rotate their rotary parts: [B, H, T, N+R]."""
         config = self.config
@@ -257,8 +262,7 @@ class AXK1Attention(nn.Module):
         self, query_BHTK: Tensor, key_BHSK: Tensor, value_BHSC: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
         """Attention by transformers' chosen function: [B, T, H, C], and the weights where that function gives them."""
-        # Chosen by from_pretrained(attn_implementation=...); continuous batching calls its eager one "paged|eager".
-        implementation = self.config._attn_implementation.removeprefix("paged|")
+        implementation = self.implementation
         attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         width = value_BHSC.shape[-1]
         if implementation == "sdpa" and value_BHSC.device.type == "cpu":
@@ -359,7 +363,7 @@ class AXK1Attention(nn.Module):
     def _may_use_weights_directly(self) -> bool:
         """Whether the projections are what they were made: a LoRA, a quantiser or an offloading hook adds to them."""
         projections = (self.q_b_proj, self.kv_b_proj, self.o_proj)
-        return self.config._attn_implementation in ("eager", "paged|eager", "sdpa") and all(
+        return self.implementation in ("eager", "sdpa") and all(
             type(projection) is nn.Linear and not hasattr(projection, "_hf_hook") for projection in projections
         )
 
