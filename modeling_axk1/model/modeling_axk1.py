@@ -968,6 +968,8 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, AXK1GenerationMixin):
     """
 
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012 (only if config ties them)
+    _tp_plan = {"lm_head": "colwise_gather_output"}  # noqa: RUF012
+    _fsdp_plan = {"lm_head": "keep_full_weight"}  # noqa: RUF012
 
     def __init__(self, config: AXK1Config) -> None:
         super().__init__(config)
