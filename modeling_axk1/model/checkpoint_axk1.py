@@ -8,6 +8,7 @@ This file travels to the hub beside modeling_axk1.py and imports nothing of this
 import math
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,15 +36,20 @@ class StoredTensor(NamedTuple):
         return f"{self.name} in {Path(self.file).name}"
 
 
+# Where in a whole tensor a stored one begins: its first index in each dimension of the whole.
+Place = tuple[int, ...]
+
+
 class CheckpointTensor:
     """A tensor of the model, to be read from one stored tensor or put together from many.
 
     transformers' loader takes it for a slice of safetensors: `[...]` reads it. A tensor stored whole and in the type
     that is asked for is the file's own memory, mapped and not copied. Any other is filled piece by piece, each piece
-    through a mapping that is dropped at once: beyond the result, no more than a piece is ever in memory.
+    through a mapping that is dropped at once: beyond the result, no more than a piece is ever in memory. A process that
+    holds a share of the model asks for a share of the tensor, and no more is read.
     """
 
-    def __init__(self, parts: list[tuple[StoredTensor, Any]], shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    def __init__(self, parts: list[tuple[StoredTensor, Place]], shape: tuple[int, ...], dtype: torch.dtype) -> None:
         self.parts, self.shape, self.dtype = parts, shape, dtype
         self.is_as_stored = len(parts) == 1 and dtype == _FLOATS[parts[0][0].dtype]
 
@@ -58,12 +64,35 @@ class CheckpointTensor:
     def __getitem__(self, index: Any) -> Tensor:
         if self.is_as_stored:
             return _slice(self.parts[0][0])[index]
-        whole = torch.empty(self.shape, dtype=self.dtype)
-        for stored, where in self.parts:
+        sides = index if isinstance(index, tuple) else (index,)
+        sides += (slice(None),) * (len(self.shape) - len(sides))
+        if all(isinstance(side, slice) for side in sides):
+            return self._read([range(size)[side] for size, side in zip(self.shape, sides, strict=True)])
+        return self._read([range(size) for size in self.shape])[index]  # `...`, or lists of indices
+
+    def _read(self, box: list[range]) -> Tensor:
+        """Return what lies in `box`, a range of indices for each dimension."""
+        result = torch.empty([len(side) for side in box], dtype=self.dtype)
+        for stored, place in self.parts:
+            fewer = len(place) - len(stored.shape)  # an expert's tensor has no dimension for experts
+            both = [
+                range(max(first, side.start), min(first + size, side.stop))
+                for first, size, side in zip(place, (1,) * fewer + stored.shape, box, strict=True)
+            ]
+            if not all(both):
+                continue
+            target = result[_within(both, [side.start for side in box])][(0,) * fewer]
+            first_rows, *columns = _within(both, place)[fewer:]
             rows = max(1, _PIECE_BYTES // (self.dtype.itemsize * math.prod(stored.shape[1:])))
-            for start in range(0, stored.shape[0], rows):
-                whole[where][start : start + rows] = _slice(stored)[start : start + rows]
-        return whole[index]
+            for start in range(0, len(target), rows):
+                piece = slice(first_rows.start + start, min(first_rows.start + start + rows, first_rows.stop))
+                target[start : start + rows] = _slice(stored)[(piece, *columns)]
+        return result
+
+
+def _within(box: list[range], origin: Sequence[int]) -> tuple[slice, ...]:
+    """Return the slices that cut `box` out of a tensor which begins at `origin`."""
+    return tuple(slice(side.start - first, side.stop - first) for side, first in zip(box, origin, strict=True))
 
 
 def _slice(stored: StoredTensor) -> Any:
@@ -102,11 +131,11 @@ def match_checkpoint(model: PreTrainedModel, files: list[str], load_config: Any)
     found: dict[str, CheckpointTensor] = {}
     problems: list[str] = []
     for name, blank in expected.items():
-        places = {name: (..., tuple(blank.shape))}
+        places = {name: ((0,) * blank.ndim, tuple(blank.shape))}
         if name not in stored and not stored.keys().isdisjoint(one_by_one := _experts_one_by_one(name, blank.shape)):
             places = one_by_one
         parts = []
-        for source, (where, shape) in places.items():
+        for source, (place, shape) in places.items():
             tensor = stored.pop(source, None)
             if tensor is None:
                 if not _may_be_missing(model, source, mtp_layers):
@@ -117,7 +146,7 @@ def match_checkpoint(model: PreTrainedModel, files: list[str], load_config: Any)
             elif tensor.dtype not in _FLOATS:
                 problems.append(f"{tensor} must be one of {', '.join(_FLOATS)}, got {tensor.dtype}")
             else:
-                parts.append((tensor, where))
+                parts.append((tensor, place))
         if len(parts) == len(places):
             # Buffers keep their precision, and quantizers choose their own.
             keep = name in buffers or load_config.hf_quantizer is not None
@@ -173,18 +202,17 @@ def _spell_alike(stored: dict[str, StoredTensor], expected: dict[str, Tensor], p
     return stored
 
 
-def _experts_one_by_one(name: str, shape: torch.Size) -> dict[str, tuple[Any, tuple[int, ...]]]:
+def _experts_one_by_one(name: str, shape: torch.Size) -> dict[str, tuple[Place, tuple[int, ...]]]:
     """Return, of a layer's fused experts, {name of one expert's tensor: (its place in the fused one, its shape)}."""
     experts, _, fused = name.rpartition(".")
     if fused == "down_proj" and experts.endswith(".experts"):
-        return {f"{experts}.{e}.down_proj.weight": (e, tuple(shape[1:])) for e in range(shape[0])}
+        return {f"{experts}.{e}.down_proj.weight": ((e, 0, 0), tuple(shape[1:])) for e in range(shape[0])}
     if fused == "gate_up_proj" and experts.endswith(".experts"):
         F_, D = shape[1] // 2, shape[2]
-        halves = {"gate": slice(0, F_), "up": slice(F_, 2 * F_)}
         return {
-            f"{experts}.{e}.{half}_proj.weight": ((e, rows), (F_, D))
+            f"{experts}.{e}.{half}_proj.weight": ((e, first, 0), (F_, D))
             for e in range(shape[0])
-            for half, rows in halves.items()
+            for half, first in (("gate", 0), ("up", F_))
         }
     return {}
 

@@ -105,6 +105,29 @@ class AXK1Config(PreTrainedConfig):
     keys_to_ignore_at_inference = ["past_key_values"]  # noqa: RUF012 (transformers reads it off the class)
     attribute_map = {"num_local_experts": "n_routed_experts", "num_mtp_layers": "num_nextn_predict_layers"}  # noqa: RUF012
 
+    # How processes divide the model, for `from_pretrained(..., distributed_config=...)`. Attention is divided by heads:
+    # what comes before them, and the cache, is the same for all heads and stays whole in every process.
+    base_model_tp_plan = {  # noqa: RUF012
+        "layers.*.self_attn.q_b_proj": "colwise",
+        "layers.*.self_attn.kv_a_proj_with_mqa": "mla_kv_a_proj",  # adds up the heads' gradients of their shared key
+        "layers.*.self_attn.kv_b_proj": "colwise",
+        "layers.*.self_attn.o_proj": "rowwise",
+        "layers.*.mlp.gate_proj": "colwise",
+        "layers.*.mlp.up_proj": "colwise",
+        "layers.*.mlp.down_proj": "rowwise",
+        "layers.*.mlp.shared_experts.gate_proj": "colwise",
+        "layers.*.mlp.shared_experts.up_proj": "colwise",
+        "layers.*.mlp.shared_experts.down_proj": "rowwise",
+        "layers.*.mlp.experts.gate_up_proj": "packed_colwise",
+        "layers.*.mlp.experts.down_proj": "rowwise",
+        "layers.*.mlp.experts": "moe_tp_experts",
+    }
+    base_model_ep_plan = {  # noqa: RUF012
+        "layers.*.mlp.experts.gate_up_proj": "grouped_gemm",
+        "layers.*.mlp.experts.down_proj": "grouped_gemm",
+        "layers.*.mlp.experts": "ep_dispatch_experts",
+    }
+
     vocab_size: int = 163840
     hidden_size: int = 7168
     intermediate_size: int = 18432
@@ -228,6 +251,8 @@ class AXK1Config(PreTrainedConfig):
                 raise ValueError(f"{key} must be an integer of at least 1, got {value!r}")
         group_size, rest = divmod(self.n_routed_experts, self.n_group)
         rope = self.rope_parameters
+        processes = getattr(self, "distributed_config", None)  # from_pretrained puts it here
+        tp_size, pp_size = (getattr(processes, size, None) or 1 for size in ("tp_size", "pp_size"))
         rules = [
             (rest == 0, f"n_routed_experts {self.n_routed_experts} is not divisible by n_group {self.n_group}"),
             (group_size >= 2, f"a group must hold at least 2 experts, got {group_size} (its best 2 are its score)"),
@@ -262,6 +287,11 @@ class AXK1Config(PreTrainedConfig):
                 self.use_router_bias or not self.router_bias_update_rate,
                 f"router_bias_update_rate needs use_router_bias, got {self.router_bias_update_rate} without it",
             ),
+            (
+                self.num_attention_heads % tp_size == 0,
+                f"num_attention_heads {self.num_attention_heads} is not divisible by tp_size {tp_size}",
+            ),
+            (pp_size == 1, f"pp_size must be 1, got {pp_size}: there is no pipeline of layers"),
             (self.scoring_func == "sigmoid", f'scoring_func must be "sigmoid", got "{self.scoring_func}"'),
             (self.topk_method == "noaux_tc", f'topk_method must be "noaux_tc", got "{self.topk_method}"'),
             (self.hidden_act == "silu", f'hidden_act must be "silu", got "{self.hidden_act}"'),

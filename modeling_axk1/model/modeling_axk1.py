@@ -143,6 +143,8 @@ class AXK1Attention(nn.Module):
     - a few heads at a time: prefill, so that keys and values of all heads are never held for the whole sequence;
     - over the latents themselves: decoding. As (W_UK l) . q = l . (W_UK^T q), the query takes W_UK in and the sum over
       the latents takes W_UV out, and no key or value is ever unfolded (DeepSeek-V2, section 2.1.2).
+
+    Under tensor parallelism each process computes some heads, H of them, and `o_proj` sums over the processes.
     """
 
     is_causal = True
@@ -180,64 +182,52 @@ class AXK1Attention(nn.Module):
         k_rope_B1SR = rotate(k_rope_BTR[:, None], cos, sin, config.rope_interleave)
         if past_key_values is not None:
             latent_B1SL, k_rope_B1SR = past_key_values.update(latent_B1SL, k_rope_B1SR, self.layer_idx)
-        spans = getattr(past_key_values, "spans", None)
-        if spans is None:
-            return self.attend_suitably(q_latent_BTQ, cos, sin, latent_B1SL, k_rope_B1SR, attention_mask, **kwargs)
-        return self.attend_to_each(q_latent_BTQ, cos, sin, latent_B1SL, k_rope_B1SR, spans), None
+        query_BHTK = self.queries(self.q_b_proj(q_latent_BTQ), cos, sin)
+        if isinstance(past_key_values, AXK1PagedLatents):
+            out_BTHC, weights_BHTS = self.attend_to_each(query_BHTK, latent_B1SL, k_rope_B1SR, past_key_values.spans)
+        else:
+            out_BTHC, weights_BHTS = self.attend_suitably(
+                query_BHTK, latent_B1SL, k_rope_B1SR, attention_mask, **kwargs
+            )
+        return self.o_proj(out_BTHC.flatten(2)), weights_BHTS
 
     def attend_suitably(
         self,
-        q_latent_BTQ: Tensor,
-        cos: Tensor,
-        sin: Tensor,
+        query_BHTK: Tensor,
         latent_B1SL: Tensor,
         k_rope_B1SR: Tensor,
         attention_mask: Tensor | None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """Attend in the way that suits: [B, T, D], and the weights [B, H, T, S] where that way has them."""
-        B, T, _ = q_latent_BTQ.shape
-        if self._may_use_weights_directly():
-            if self._is_cheaper_over_latents(B, T, latent_B1SL.shape[2]):
-                query_BHTK = self.queries(self.q_b_proj(q_latent_BTQ), cos, sin)
-                whole = slice(None)
-                return self.attend_over_latents(query_BHTK, latent_B1SL, k_rope_B1SR, [(whole, whole, attention_mask)])
-            if self.implementation == "sdpa" and not torch.is_grad_enabled():
-                return self.attend_by_head_groups(
-                    q_latent_BTQ, cos, sin, latent_B1SL, k_rope_B1SR, attention_mask, **kwargs
-                )
-        query_BHTK = self.queries(self.q_b_proj(q_latent_BTQ), cos, sin)
+        """Attend in the way that suits: [B, T, H, C], and the weights [B, H, T, S] where that way has them."""
+        directly = self._may_use_weights_directly(query_BHTK.shape[1])
+        if directly and self._is_cheaper_over_latents(query_BHTK.shape, latent_B1SL.shape[2]):
+            whole = (slice(None), slice(None), attention_mask)
+            return self.attend_over_latents(query_BHTK, latent_B1SL, k_rope_B1SR, [whole])
+        if directly and self.implementation == "sdpa" and not torch.is_grad_enabled():
+            return self.attend_by_head_groups(query_BHTK, latent_B1SL, k_rope_B1SR, attention_mask, **kwargs)
         key_BHSK, value_BHSC = self.unfold(self.kv_b_proj(latent_B1SL), k_rope_B1SR)
-        out_BTHC, weights_BHTS = self.attend(query_BHTK, key_BHSK, value_BHSC, attention_mask, **kwargs)
-        return self.o_proj(out_BTHC.flatten(2)), weights_BHTS
+        return self.attend(query_BHTK, key_BHSK, value_BHSC, attention_mask, **kwargs)
 
     def attend_to_each(
-        self,
-        q_latent_BTQ: Tensor,
-        cos: Tensor,
-        sin: Tensor,
-        latent_B1SL: Tensor,
-        k_rope_B1SR: Tensor,
-        spans: Spans,
-    ) -> Tensor:
-        """Attend within each of several sequences that lie behind one another (continuous batching): [1, T, D]."""
-        if self._may_use_weights_directly() and all(
-            self._is_cheaper_over_latents(1, _length(of_T), _length(of_S)) for of_T, of_S, _ in spans
+        self, query_BHTK: Tensor, latent_B1SL: Tensor, k_rope_B1SR: Tensor, spans: Spans
+    ) -> tuple[Tensor, None]:
+        """Attend within each of several sequences that lie behind one another (continuous batching)."""
+        sequences = [
+            (query_BHTK[:, :, of_T], latent_B1SL[:, :, of_S], k_rope_B1SR[:, :, of_S], mask_TS)
+            for of_T, of_S, mask_TS in spans
+        ]
+        if self._may_use_weights_directly(query_BHTK.shape[1]) and all(
+            self._is_cheaper_over_latents(query.shape, latent.shape[2]) for query, latent, _, _ in sequences
         ):
-            query_BHTK = self.queries(self.q_b_proj(q_latent_BTQ), cos, sin)
-            return self.attend_over_latents(query_BHTK, latent_B1SL, k_rope_B1SR, spans)[0]
+            return self.attend_over_latents(query_BHTK, latent_B1SL, k_rope_B1SR, spans)[0], None
         parts = []
-        for of_T, of_S, mask_TS in spans:
-            part_BTD, _ = self.attend_suitably(
-                q_latent_BTQ[:, of_T],
-                cos[:, :, of_T],
-                sin[:, :, of_T],
-                latent_B1SL[:, :, of_S],
-                k_rope_B1SR[:, :, of_S],
-                mask_TS if mask_TS is None else mask_TS[None, None],
+        for query, latent, k_rope, mask_TS in sequences:
+            part_BTHC, _ = self.attend_suitably(
+                query, latent, k_rope, mask_TS if mask_TS is None else mask_TS[None, None]
             )
-            parts.append(part_BTD)
-        return torch.cat(parts, dim=1)
+            parts.append(part_BTHC)
+        return torch.cat(parts, dim=1), None
 
     @property
     def implementation(self) -> str:
@@ -276,28 +266,21 @@ class AXK1Attention(nn.Module):
 
     def attend_by_head_groups(
         self,
-        q_latent_BTQ: Tensor,
-        cos: Tensor,
-        sin: Tensor,
+        query_BHTK: Tensor,
         latent_B1SL: Tensor,
         k_rope_B1SR: Tensor,
         attention_mask: Tensor | None,
         **kwargs: Any,
     ) -> tuple[Tensor, None]:
-        """Unfold, attend and project out a few heads at a time; the output projection sums over the groups."""
-        config = self.config
-        H = config.num_attention_heads
-        group = max(1, min(H, _HEAD_GROUP_BYTES // (latent_B1SL[..., 0].numel() * config.qk_head_dim * 4)))
-        out_BTD = None
-        for heads in range(0, H, group):
-            q_BTM = F.linear(q_latent_BTQ, self.q_b_proj.weight[_rows(heads, group, config.qk_head_dim)])
-            kv_rows = _rows(heads, group, config.qk_nope_head_dim + config.v_head_dim)
-            kv_B1SM = F.linear(latent_B1SL, self.kv_b_proj.weight[kv_rows])
-            key_BHSK, value_BHSC = self.unfold(kv_B1SM, k_rope_B1SR)
-            out_BTHC, _ = self.attend(self.queries(q_BTM, cos, sin), key_BHSK, value_BHSC, attention_mask, **kwargs)
-            part_BTD = F.linear(out_BTHC.flatten(2), self.o_proj.weight[:, _rows(heads, group, config.v_head_dim)])
-            out_BTD = part_BTD if out_BTD is None else out_BTD.add_(part_BTD)
-        return out_BTD if self.o_proj.bias is None else out_BTD + self.o_proj.bias, None
+        """Unfold and attend a few heads at a time."""
+        H, w_HML = query_BHTK.shape[1], self._kv_b_by_heads()
+        group = max(1, min(H, _HEAD_GROUP_BYTES // (latent_B1SL[..., 0].numel() * self.config.qk_head_dim * 4)))
+        parts = []
+        for first in range(0, H, group):
+            heads = slice(first, first + group)
+            key_BHSK, value_BHSC = self.unfold(F.linear(latent_B1SL, w_HML[heads].flatten(0, 1)), k_rope_B1SR)
+            parts.append(self.attend(query_BHTK[:, heads], key_BHSK, value_BHSC, attention_mask, **kwargs)[0])
+        return torch.cat(parts, dim=2), None
 
     def attend_over_latents(
         self,
@@ -312,8 +295,7 @@ class AXK1Attention(nn.Module):
         """
         config = self.config
         B, H, T, _ = query_BHTK.shape
-        w_HML = self.kv_b_proj.weight.unflatten(0, (H, -1))
-        w_uk_HNL, w_uv_HCL = w_HML.split([config.qk_nope_head_dim, config.v_head_dim], dim=1)
+        w_uk_HNL, w_uv_HCL = self._kv_b_by_heads().split([config.qk_nope_head_dim, config.v_head_dim], dim=1)
         q_nope_BHTN, q_rope_BHTR = (query_BHTK * self.scaling).split(
             [config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1
         )
@@ -331,8 +313,7 @@ class AXK1Attention(nn.Module):
             parts.append(part_BHTL)
         out_BHTL = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
         out_HXC = torch.bmm(out_BHTL.transpose(0, 1).flatten(1, 2), w_uv_HCL.transpose(1, 2))
-        out_BTHC = out_HXC.view(H, B, T, -1).permute(1, 2, 0, 3)
-        return self.o_proj(out_BTHC.flatten(2)), weights_BHTS
+        return out_HXC.view(H, B, T, -1).permute(1, 2, 0, 3), weights_BHTS
 
     def weigh_latents(
         self,
@@ -360,35 +341,37 @@ class AXK1Attention(nn.Module):
         weights_BHTS = F.dropout(weights_BHTS, p=self.config.attention_dropout, training=self.training)
         return torch.bmm(weights_BHTS.flatten(1, 2), latent_BSL).view(B, H, T, -1), weights_BHTS
 
-    def _may_use_weights_directly(self) -> bool:
-        """Whether the projections are what they were made: a LoRA, a quantiser or an offloading hook adds to them."""
-        projections = (self.q_b_proj, self.kv_b_proj, self.o_proj)
-        return self.implementation in ("eager", "sdpa") and all(
-            type(projection) is nn.Linear and not hasattr(projection, "_hf_hook") for projection in projections
+    def _kv_b_by_heads(self) -> Tensor:
+        """Return the weight of `kv_b_proj` as [H, N+C, L]: of this process's heads, where others have the rest."""
+        weight = self.kv_b_proj.weight
+        local = weight.to_local() if hasattr(weight, "to_local") else weight
+        return local.unflatten(0, (-1, self.config.qk_nope_head_dim + self.config.v_head_dim))
+
+    def _may_use_weights_directly(self, heads: int) -> bool:
+        """Whether `kv_b_proj` is what it was made: a LoRA, a quantiser or an offloading hook adds to it.
+
+        So does tensor parallelism, to its gradient: the latents' is summed over the heads of all processes.
+        """
+        return (
+            self.implementation in ("eager", "sdpa")
+            and type(self.kv_b_proj) is nn.Linear
+            and not hasattr(self.kv_b_proj, "_hf_hook")
+            and (heads == self.config.num_attention_heads or not torch.is_grad_enabled())
         )
 
-    def _is_cheaper_over_latents(self, B: int, T: int, S: int) -> bool:
+    def _is_cheaper_over_latents(self, query_shape: torch.Size, S: int) -> bool:
         """Compare multiplications a head: over latents a product is longer, but nothing is unfolded for S tokens."""
-        config = self.config
+        config, (B, H, T, _) = self.config, query_shape
         L, R, N, C = config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim, config.v_head_dim
         over_latents = T * L * (N + C) + T * S * (2 * L + R)
         unfolded = S * L * (N + C) + T * S * (N + R + C)
-        scores_fit = B * config.num_attention_heads * T * S * 4 <= _SCORE_BYTES
+        scores_fit = B * H * T * S * 4 <= _SCORE_BYTES
         return over_latents <= unfolded and scores_fit
 
 
 # Largest keys of one head group in float32, and largest scores of an attention over latents, both in bytes.
 _HEAD_GROUP_BYTES = 32 * 2**20
 _SCORE_BYTES = 256 * 2**20
-
-
-def _length(span: slice) -> int:
-    return span.stop - span.start
-
-
-def _rows(first_head: int, heads: int, width: int) -> slice:
-    """Rows (or columns) that some heads own in a projection."""
-    return slice(first_head * width, (first_head + heads) * width)
 
 
 def _yarn_softmax_factor(rope: dict) -> float:
@@ -1053,6 +1036,8 @@ class AXK1ForCausalLM(AXK1PreTrainedModel, AXK1GenerationMixin):
     """
 
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012 (only if config ties them)
+    _tp_plan = {"lm_head": "colwise_gather_output"}  # noqa: RUF012
+    _fsdp_plan = {"lm_head": "keep_full_weight"}  # noqa: RUF012
 
     def __init__(self, config: AXK1Config) -> None:
         super().__init__(config)

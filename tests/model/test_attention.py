@@ -26,7 +26,7 @@ def tokens(batch: int, length: int, seed: int = 1) -> torch.Tensor:
 
 
 def force(monkeypatch, *, over_latents: bool) -> None:
-    monkeypatch.setattr(AXK1Attention, "_is_cheaper_over_latents", lambda self, B, T, S: over_latents)
+    monkeypatch.setattr(AXK1Attention, "_is_cheaper_over_latents", lambda self, shape, S: over_latents)
 
 
 def padding(side: str, lengths: list[int], width: int) -> torch.Tensor:
@@ -77,11 +77,11 @@ def test_decoding_goes_over_the_latents_and_training_does_not(model):
     attention = model.model.layers[0].self_attn
     attention.config = type(model.config)()  # the published widths
     try:
-        assert attention._is_cheaper_over_latents(1, 1, 16_384)
-        assert attention._is_cheaper_over_latents(1, 1, 2)
-        assert attention._is_cheaper_over_latents(1, 100, 16_384 // 32)
-        assert not attention._is_cheaper_over_latents(1, 4096, 4096)
-        assert not attention._is_cheaper_over_latents(4, 100, 16_384)  # 420 MB of scores
+        assert attention._is_cheaper_over_latents((1, 64, 1, 192), 16_384)
+        assert attention._is_cheaper_over_latents((1, 64, 1, 192), 2)
+        assert attention._is_cheaper_over_latents((1, 64, 100, 192), 16_384 // 32)
+        assert not attention._is_cheaper_over_latents((1, 64, 4096, 192), 4096)
+        assert not attention._is_cheaper_over_latents((4, 64, 100, 192), 16_384)  # 420 MB of scores
     finally:
         attention.config = model.config
 

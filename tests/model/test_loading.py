@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from transformers.models.axk1.modeling_axk1 import AXK1ForCausalLM as NativeAXK1ForCausalLM
 
 from modeling_axk1 import AXK1Config, AXK1ForCausalLM, AXK1Model
+from modeling_axk1.model import checkpoint_axk1
 from modeling_axk1.model.modeling_axk1 import AXK1ForSequenceClassification
 from tests.conftest import tiny_config
 
@@ -87,13 +89,41 @@ def test_another_dtype_is_the_stored_one_converted(model, tmp_path, layout, dtyp
 
 
 def test_tensors_larger_than_a_piece_are_converted_whole(model, tmp_path, monkeypatch):
-    from modeling_axk1.model import checkpoint_axk1
-
     monkeypatch.setattr(checkpoint_axk1, "_PIECE_BYTES", 1000)
     for layout in LAYOUTS:
         loaded = AXK1ForCausalLM.from_pretrained(write(tmp_path / layout, model, layout), dtype=torch.bfloat16)
         for name, tensor in model.state_dict().items():
             assert torch.equal(loaded.state_dict()[name], tensor.to(torch.bfloat16)), name
+
+
+SHARES = {
+    "three experts": (slice(2, 5), range(2, 5), {"gate_proj", "up_proj"}),
+    "half of every expert's gates": ((slice(None), slice(0, 12)), range(8), {"gate_proj"}),
+    "half of every expert's gates and ups": (
+        (slice(None), slice(12, 36), slice(1, 64)),
+        range(8),
+        {"gate_proj", "up_proj"},
+    ),
+    "nothing": (slice(3, 3), (), set()),
+    "rows by number": ((slice(None), [0, 1, 24, 25], ...), range(8), {"gate_proj", "up_proj"}),
+}
+
+
+@pytest.mark.parametrize("piece_bytes", [1000, 2**25])
+@pytest.mark.parametrize("share", SHARES)
+def test_of_a_share_only_the_share_is_read(model, tmp_path, monkeypatch, share, piece_bytes):
+    index, experts, halves = SHARES[share]
+    folder = write(tmp_path / "c", model, "per-expert")
+    files = [str(path) for path in folder.glob("*.safetensors")]
+    asked = SimpleNamespace(
+        sharded_metadata=None, weight_mapping=None, hf_quantizer=None, ignore_mismatched_sizes=False
+    )
+    tensor = checkpoint_axk1.match_checkpoint(model, files, asked)["model.layers.1.mlp.experts.gate_up_proj"]
+    read, read_slice = set(), checkpoint_axk1._slice
+    monkeypatch.setattr(checkpoint_axk1, "_slice", lambda stored: read.add(stored.name) or read_slice(stored))
+    monkeypatch.setattr(checkpoint_axk1, "_PIECE_BYTES", piece_bytes)
+    assert torch.equal(tensor[index], model.model.layers[1].mlp.experts.gate_up_proj[index])
+    assert read == {f"model.layers.1.mlp.experts.{e}.{half}.weight" for e in experts for half in halves}
 
 
 def test_in_the_stored_dtype_the_models_memory_is_the_file(model, tmp_path):

@@ -74,7 +74,7 @@ def test_the_shape_of_the_model_does_not_matter(changes):
 def test_wrapped_projections_unfold_keys_and_values_and_give_the_same(monkeypatch):
     model, requests = model_with(), prompts(5, 40, 11)
     expected = [alone(model, prompt) for prompt in requests]
-    monkeypatch.setattr(type(model.model.layers[0].self_attn), "_may_use_weights_directly", lambda self: False)
+    monkeypatch.setattr(type(model.model.layers[0].self_attn), "_may_use_weights_directly", lambda self, H: False)
     assert together(model, requests) == expected
 
 
