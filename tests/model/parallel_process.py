@@ -1,6 +1,6 @@
-"""One of two processes that divide a model: `python -m tests.model.parallel_process RANK FOLDER DIVISION`.
+"""One of two processes that divide a model: `python -m tests.model.parallel_process RANK FOLDER DIVISIONS`.
 
-What it sees of the model lies in FOLDER afterwards; test_parallel.py holds it against what one process sees.
+What it sees of the model lies in FOLDER/DIVISION afterwards; test_parallel.py holds it against what one process sees.
 """
 
 import json
@@ -81,22 +81,27 @@ def local_shapes(model: AXK1ForCausalLM) -> dict[str, tuple[int, ...]]:
     return {n: tuple((p.to_local() if hasattr(p, "to_local") else p).shape) for n, p in model.named_parameters()}
 
 
-def main(rank: int, folder: Path, division: dict[str, int]) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
+def divide(rank: int, checkpoints: Path, out: Path, division: dict[str, int]) -> None:
     model, single = (
-        AXK1ForCausalLM.from_pretrained(folder / layout, distributed_config=DistributedConfig(**division))
+        AXK1ForCausalLM.from_pretrained(checkpoints / layout, distributed_config=DistributedConfig(**division))
         for layout in ("fused", "per-expert")
     )
-    seen = {"shapes": local_shapes(model)}
+    seen: dict[str, Any] = {"shapes": local_shapes(model)}
     seen["layouts agree"] = all(
         torch.equal(whole(one), whole(other))
         for one, other in zip(model.parameters(), single.parameters(), strict=True)
     )
-    model.save_pretrained(folder / "saved")
+    model.save_pretrained(out / "saved")
     # Processes that divide the data learn from one sequence each; the others see the same ones.
     seen |= observe(model, slice(rank, rank + 1) if division.get("fsdp_size", 1) > 1 else slice(None))
-    torch.save(seen, folder / f"{rank}.pt")
+    torch.save(seen, out / f"{rank}.pt")
+
+
+def main(rank: int, folder: Path, divisions: dict[str, dict[str, int]]) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
+    for name, division in divisions.items():
+        divide(rank, folder, folder / name, division)
     distributed.destroy_process_group()
 
 

@@ -61,28 +61,33 @@ def alone(checkpoints) -> dict:
     return observe(AXK1ForCausalLM.from_pretrained(checkpoints / "fused"))
 
 
-@pytest.fixture(scope="module", params=DIVISIONS)
-def divided(request, checkpoints, tmp_path_factory) -> tuple[str, Path, list[dict]]:
-    """The division's name, the folder with what was saved, and what each of two processes sees."""
-    folder = tmp_path_factory.mktemp("divided")
-    for layout in LAYOUTS:
-        (folder / layout).symlink_to(checkpoints / layout)
+@pytest.fixture(scope="module")
+def two_processes(checkpoints) -> Path:
+    """The folder where two processes have left, for each division, what they saw and what they saved."""
     command = [sys.executable, "-m", "tests.model.parallel_process"]
-    division = json.dumps(DIVISIONS[request.param])
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    logs = [checkpoints / f"{rank}.log" for rank in (0, 1)]
     both = [
         subprocess.Popen(
-            [*command, str(rank), str(folder), division], cwd=root, env=environment, stderr=subprocess.PIPE
+            [*command, str(rank), str(checkpoints), json.dumps(DIVISIONS)],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=log.open("w"),
         )
-        for rank in (0, 1)
+        for rank, log in enumerate(logs)
     ]
     try:
-        said = [process.communicate(timeout=100)[1].decode(errors="replace") for process in both]
+        ends = [process.wait(timeout=300) for process in both]
     finally:
         for process in both:
             process.kill()
-    assert [process.returncode for process in both] == [0, 0], "\n".join(said)
+    assert ends == [0, 0], "\n".join(log.read_text(errors="replace") for log in logs)
+    return checkpoints
+
+
+@pytest.fixture(params=DIVISIONS)
+def divided(request, two_processes) -> tuple[str, Path, list[dict]]:
+    """The division's name, its folder, and what each of two processes saw."""
+    folder = two_processes / request.param
     return request.param, folder, [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in (0, 1)]
 
 
