@@ -1,6 +1,7 @@
-"""The documentation is true: the quickstart page's blocks are run as they stand, and both languages say the same."""
+"""The documentation is true: its blocks run as they stand, its figures are measured, both languages say the same."""
 
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
+PYTHON = re.compile(r"^```python( torchrun)?\n(.*?)^```", re.M | re.S)
 BLOCK = re.compile(r"^```sh( serve)?\n(.*?)^```", re.M | re.S)
 
 
@@ -61,3 +63,37 @@ def test_the_quickstart_page_works_command_by_command(tmp_path):
         if server:
             server.terminate()
             server.wait()
+
+
+def test_pages_and_plots_say_what_the_results_say():
+    result = subprocess.run([sys.executable, DOCS / "build.py", "--check"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_figure_that_nobody_measured_is_found(tmp_path):
+    """The check can fail: a copy of the documentation with one digit changed."""
+    shutil.copytree(DOCS, tmp_path / "docs")
+    shutil.copytree(DOCS.parent / "release" / "results", tmp_path / "release" / "results")
+    page = tmp_path / "docs" / "en" / "model.md"
+    page.write_text(page.read_text("utf-8").replace("| float32 | 1 | 1 |", "| float32 | 1 | 2 |", 1), "utf-8")
+    command = [sys.executable, tmp_path / "docs" / "build.py", "--check"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "docs/en/model.md" in result.stderr
+    assert "docs/ko" not in result.stderr
+
+
+@pytest.mark.slow
+def test_the_python_of_the_model_page_runs(tmp_path):
+    texts = {language: PYTHON.findall((DOCS / language / "model.md").read_text("utf-8")) for language in ("en", "ko")}
+    assert texts["en"] == texts["ko"]
+    (tmp_path / "alone.py").write_text("\n".join(text for mark, text in texts["en"] if not mark))
+    (tmp_path / "together.py").write_text("\n".join(text for mark, text in texts["en"] if mark))
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
+    for arguments in (
+        ["-m", "modeling_axk1", "quickstart", "--preset", "tiny", "--steps", "2"],
+        ["alone.py"],
+        [*torchrun, "together.py"],
+    ):
+        result = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
