@@ -132,6 +132,13 @@ def eager_attention_forward(
     return (weights_BHTS @ value_BHSC).transpose(1, 2).contiguous(), weights_BHTS
 
 
+def products(left_BMK: Tensor, right_BKN: Tensor) -> Tensor:
+    """`torch.bmm`; on a CPU in half precision one after another where `right_BKN` is transposed: bmm would copy it."""
+    if right_BKN.device.type == "cpu" and right_BKN.itemsize == 2 and right_BKN.stride(-1) != 1:
+        return torch.stack([left_MK @ right_KN for left_MK, right_KN in zip(left_BMK, right_BKN, strict=True)])
+    return torch.bmm(left_BMK, right_BKN)
+
+
 class AXK1Attention(nn.Module):
     """Multi-head latent attention: the cache holds one latent and one rotary key a token, for all heads together.
 
@@ -273,14 +280,14 @@ class AXK1Attention(nn.Module):
         **kwargs: Any,
     ) -> tuple[Tensor, None]:
         """Unfold and attend a few heads at a time."""
-        H, w_HML = query_BHTK.shape[1], self._kv_b_by_heads()
+        (B, H, T, _), w_HML = query_BHTK.shape, self._kv_b_by_heads()
         group = max(1, min(H, _HEAD_GROUP_BYTES // (latent_B1SL[..., 0].numel() * self.config.qk_head_dim * 4)))
-        parts = []
+        out_BTHC = query_BHTK.new_empty(B, T, H, self.config.v_head_dim)
         for first in range(0, H, group):
             heads = slice(first, first + group)
             key_BHSK, value_BHSC = self.unfold(F.linear(latent_B1SL, w_HML[heads].flatten(0, 1)), k_rope_B1SR)
-            parts.append(self.attend(query_BHTK[:, heads], key_BHSK, value_BHSC, attention_mask, **kwargs)[0])
-        return torch.cat(parts, dim=2), None
+            out_BTHC[:, :, heads], _ = self.attend(query_BHTK[:, heads], key_BHSK, value_BHSC, attention_mask, **kwargs)
+        return out_BTHC, None
 
     def attend_over_latents(
         self,
@@ -299,7 +306,7 @@ class AXK1Attention(nn.Module):
         q_nope_BHTN, q_rope_BHTR = (query_BHTK * self.scaling).split(
             [config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1
         )
-        q_latent_HXL = torch.bmm(q_nope_BHTN.transpose(0, 1).flatten(1, 2), w_uk_HNL)
+        q_latent_HXL = products(q_nope_BHTN.transpose(0, 1).flatten(1, 2), w_uk_HNL)
         q_latent_BHTL = q_latent_HXL.view(H, B, T, -1).transpose(0, 1)
         parts = []
         for of_T, of_S, mask in spans:
@@ -312,7 +319,7 @@ class AXK1Attention(nn.Module):
             )
             parts.append(part_BHTL)
         out_BHTL = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
-        out_HXC = torch.bmm(out_BHTL.transpose(0, 1).flatten(1, 2), w_uv_HCL.transpose(1, 2))
+        out_HXC = products(out_BHTL.transpose(0, 1).flatten(1, 2), w_uv_HCL.transpose(1, 2))
         return out_HXC.view(H, B, T, -1).permute(1, 2, 0, 3), weights_BHTS
 
     def weigh_latents(
@@ -326,9 +333,8 @@ class AXK1Attention(nn.Module):
         """Return the weighted sums of the latents [B, H, T, L] and the weights [B, H, T, S]; queries come scaled."""
         B, H, T, _ = q_latent_BHTL.shape
         # All heads look at the same latents: of one sequence, heads and tokens are rows (Y) of one product.
-        scores_BYS = torch.bmm(q_rope_BHTR.flatten(1, 2), k_rope_BSR.transpose(1, 2))
-        # Not in place, which autocast refuses.
-        scores_BYS = torch.baddbmm(scores_BYS, q_latent_BHTL.flatten(1, 2), latent_BSL.transpose(1, 2))
+        scores_BYS = products(q_latent_BHTL.flatten(1, 2), latent_BSL.transpose(1, 2))
+        scores_BYS = scores_BYS + products(q_rope_BHTR.flatten(1, 2), k_rope_BSR.transpose(1, 2))
         scores_BHTS = scores_BYS.view(B, H, T, -1)
         if attention_mask is None and T > 1:
             # Left out by transformers only where queries and keys both start at the sequence's first token.
@@ -339,7 +345,7 @@ class AXK1Attention(nn.Module):
             scores_BHTS = scores_BHTS + attention_mask
         weights_BHTS = at_least_float32(scores_BHTS).softmax(dim=-1).to(q_latent_BHTL.dtype)
         weights_BHTS = F.dropout(weights_BHTS, p=self.config.attention_dropout, training=self.training)
-        return torch.bmm(weights_BHTS.flatten(1, 2), latent_BSL).view(B, H, T, -1), weights_BHTS
+        return products(weights_BHTS.flatten(1, 2), latent_BSL).view(B, H, T, -1), weights_BHTS
 
     def _kv_b_by_heads(self) -> Tensor:
         """Return the weight of `kv_b_proj` as [H, N+C, L]: of this process's heads, where others have the rest."""
@@ -370,7 +376,7 @@ class AXK1Attention(nn.Module):
 
 
 # Largest keys of one head group in float32, and largest scores of an attention over latents, both in bytes.
-_HEAD_GROUP_BYTES = 32 * 2**20
+_HEAD_GROUP_BYTES = 8 * 2**20
 _SCORE_BYTES = 256 * 2**20
 
 
