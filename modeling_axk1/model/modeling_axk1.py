@@ -133,9 +133,9 @@ def eager_attention_forward(
 
 
 def products(left_BMK: Tensor, right_BKN: Tensor) -> Tensor:
-    """`torch.bmm`; on a CPU in half precision one after another where `right_BKN` is transposed: bmm would copy it."""
+    """`torch.bmm`; on a CPU in half precision it would copy a transposed right side, so the left one is transposed."""
     if right_BKN.device.type == "cpu" and right_BKN.itemsize == 2 and right_BKN.stride(-1) != 1:
-        return torch.stack([left_MK @ right_KN for left_MK, right_KN in zip(left_BMK, right_BKN, strict=True)])
+        return torch.bmm(right_BKN.mT, left_BMK.mT).mT.contiguous()
     return torch.bmm(left_BMK, right_BKN)
 
 
