@@ -1,10 +1,11 @@
 # The two commands of the README, and what they are made of. Needs Python 3.11+ with pip and venv, and make.
 PYTHON ?= python3
 VENV := .venv
+VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint wheel clean
+.PHONY: demo test lint oracle wheel clean
 
 demo: $(VENV)/.installed  ## from raw text to a published model, on this machine
 	$(BIN)/axk1 quickstart
@@ -17,11 +18,14 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+oracle: $(VENV)/.installed-test $(VLLM_VENV)/.installed  ## vLLM must say what the model says; Python 3.11, 2.5 GB
+	$(BIN)/python -m pytest tests/oracles
+
 wheel: $(VENV)/.installed-test  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) dist axk1-quickstart
+	rm -rf $(VENV) $(VLLM_VENV) dist axk1-quickstart
 
 # torch first: it is pinned, so nothing that follows can bring another build.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -32,4 +36,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) -e '.[test]'
+	touch $@
+
+# In an environment of its own: vLLM wants other versions than we do.
+$(VLLM_VENV)/.installed: tests/oracles/vllm.txt
+	$(PYTHON) -m venv --clear $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	touch $@

@@ -699,7 +699,8 @@ class AXK1MultiTokenPredictor(AXK1DecoderLayer):
 
     Embedding and output head are the model's, and not stored a second time: at full size their copies, which
     DeepSeek-V3's checkpoint has as `embed_tokens` and `shared_head.head` of this layer, would be 2.3 billion parameters
-    that must equal others. transformers' loader takes the model's own where they are absent; vLLM was not tried.
+    that must equal others. Where they are absent, transformers' loader takes the model's own, and so does vLLM's of
+    DeepSeek-V3. For A.X K1 vLLM 0.32 has no drafts: it passes over the module and serves the model alone.
     """
 
     def __init__(self, config: AXK1Config, layer_idx: int) -> None:
