@@ -534,7 +534,7 @@ def _rows_times_transposed(x_PK: Tensor, weight_NK: Tensor, start: int, end: int
         weight_NK.device.type == "cpu"
         and torch.backends.mkldnn.is_available()
         and weight_NK.is_contiguous()
-        and weight_NK.nbytes >= 2**20  # smaller ones wait in a cache, where rearranging them costs little
+        and weight_NK.nbytes >= _STREAMED_BYTES
     )
     if streams and 4 <= rows <= 8 and N % 16 == 0 and weight_NK.dtype == torch.float32:
         x_JMK = x_PK[start:end].expand(N // 16, rows, K)
@@ -549,6 +549,10 @@ def _rows_times_transposed(x_PK: Tensor, weight_NK: Tensor, start: int, end: int
         out_MN.copy_(out_NM[:, start - first : end - first].t())
     else:
         torch.mm(x_PK[start:end], weight_NK.t(), out=out_MN)
+
+
+# Matrices smaller than this wait in a cache, where rearranging them costs no more than the calls around other products.
+_STREAMED_BYTES = 16 * 2**20
 
 
 class Spread(torch.autograd.Function):

@@ -5,12 +5,18 @@ import torch
 from torch import Tensor, nn
 
 from modeling_axk1 import AXK1Config, AXK1ForCausalLM
+from modeling_axk1.model import modeling_axk1
 from modeling_axk1.model.modeling_axk1 import AXK1Experts, Collect, GroupedLinear, Spread
 from tests.conftest import tiny_config
 
-# From 1 MiB a matrix the products are chosen for reading it once.
+# From 1 MiB a matrix the products are chosen for reading it once (in truth from 16 MiB).
 LARGE = {"D": 512, "F": 512}
 PARAMETERS = ("gate_up_proj", "down_proj")
+
+
+@pytest.fixture(autouse=True)
+def matrices_of_one_mib_count_as_large(monkeypatch):
+    monkeypatch.setattr(modeling_axk1, "_STREAMED_BYTES", 2**20)
 
 
 def experts_of(E: int = 6, D: int = 32, F: int = 16, K: int = 2, dtype: torch.dtype = torch.float32) -> AXK1Experts:
