@@ -26,6 +26,7 @@ MARKED = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- /measured -->)", re.S
 THEMES = {"light": ("#24292f", "#0969da", "#bc4c00"), "dark": ("#e6edf3", "#58a6ff", "#f0883e")}
 
 KOREAN = {
+    "dtype": "dtype",
     "Batch": "배치",
     "Context": "문맥 길이",
     "Ours": "이 모델",

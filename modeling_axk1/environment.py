@@ -13,7 +13,7 @@ _PACKAGES = ("axk1", "torch", "transformers", "tokenizers", "safetensors", "data
 def environment() -> dict[str, Any]:
     """Return {"machine", "versions", "commit"}; it names no path, user or host.
 
-    The commit is None outside a checkout and ends in "-dirty" when tracked files differ from it.
+    The commit is None outside a checkout and ends in "-dirty" when tracked files other than results differ from it.
     """
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
@@ -44,6 +44,9 @@ def _commit() -> str | None:
     package = Path(__file__).resolve().parent
     if not (package.parent / ".git").exists():
         return None
-    command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
-    result = subprocess.run(command, capture_output=True, text=True)
-    return result.stdout.strip() or None if result.returncode == 0 else None
+    git = ["git", "-C", str(package.parent)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    # Not the results themselves: of several benchmarks in a row each would find those of the ones before.
+    compare = [*git, "diff", "--quiet", "HEAD", "--", ".", ":(exclude)release/results"]
+    changed = subprocess.run(compare, capture_output=True).returncode
+    return f"{commit}-dirty" if commit and changed else commit or None

@@ -44,9 +44,9 @@ class CheckpointTensor:
     """A tensor of the model, to be read from one stored tensor or put together from many.
 
     transformers' loader takes it for a slice of safetensors: `[...]` reads it. A tensor stored whole and in the type
-    that is asked for is the file's own memory, mapped and not copied. Any other is filled piece by piece, each piece
-    through a mapping that is dropped at once: beyond the result, no more than a piece is ever in memory. A process that
-    holds a share of the model asks for a share of the tensor, and no more is read.
+    that is asked for is the file's own memory, mapped and not copied. Any other is filled piece by piece: beyond the
+    result, no more than a piece is ever in memory. A process that holds a share of the model asks for a share of the
+    tensor, and no more is read.
     """
 
     def __init__(self, parts: list[tuple[StoredTensor, Place]], shape: tuple[int, ...], dtype: torch.dtype) -> None:
@@ -63,7 +63,8 @@ class CheckpointTensor:
 
     def __getitem__(self, index: Any) -> Tensor:
         if self.is_as_stored:
-            return _slice(self.parts[0][0])[index]
+            stored = self.parts[0][0]
+            return _open(stored.file).get_slice(stored.name)[index]
         sides = index if isinstance(index, tuple) else (index,)
         sides += (slice(None),) * (len(self.shape) - len(sides))
         if all(isinstance(side, slice) for side in sides):
@@ -73,6 +74,7 @@ class CheckpointTensor:
     def _read(self, box: list[range]) -> Tensor:
         """Return what lies in `box`, a range of indices for each dimension."""
         result = torch.empty([len(side) for side in box], dtype=self.dtype)
+        shards = {file: _open(file, mapped=False) for file in {stored.file for stored, _ in self.parts}}
         for stored, place in self.parts:
             fewer = len(place) - len(stored.shape)  # an expert's tensor has no dimension for experts
             both = [
@@ -86,7 +88,10 @@ class CheckpointTensor:
             rows = max(1, _PIECE_BYTES // (self.dtype.itemsize * math.prod(stored.shape[1:])))
             for start in range(0, len(target), rows):
                 piece = slice(first_rows.start + start, min(first_rows.start + start + rows, first_rows.stop))
-                target[start : start + rows] = _slice(stored)[(piece, *columns)]
+                # What is one piece is read from the open file, which costs no look at its header; a part of a larger
+                # one through a mapping that is dropped at once, as reading would read all of it.
+                shard = shards[stored.file] if rows >= stored.shape[0] else _open(stored.file)
+                target[start : start + rows] = shard.get_slice(stored.name)[(piece, *columns)]
         return result
 
 
@@ -95,10 +100,9 @@ def _within(box: list[range], origin: Sequence[int]) -> tuple[slice, ...]:
     return tuple(slice(side.start - first, side.stop - first) for side, first in zip(box, origin, strict=True))
 
 
-def _slice(stored: StoredTensor) -> Any:
+def _open(file: str, mapped: bool = True) -> Any:
     # Windows counts a mapping of a file as memory in use.
-    backend = "pread" if sys.platform == "win32" else "mmap"
-    return safe_open(stored.file, framework="pt", backend=backend).get_slice(stored.name)
+    return safe_open(file, framework="pt", backend="mmap" if mapped and sys.platform != "win32" else "pread")
 
 
 def match_checkpoint(model: PreTrainedModel, files: list[str], load_config: Any) -> dict[str, CheckpointTensor] | None:

@@ -119,8 +119,13 @@ def test_of_a_share_only_the_share_is_read(model, tmp_path, monkeypatch, share, 
         sharded_metadata=None, weight_mapping=None, hf_quantizer=None, ignore_mismatched_sizes=False
     )
     tensor = checkpoint_axk1.match_checkpoint(model, files, asked)["model.layers.1.mlp.experts.gate_up_proj"]
-    read, read_slice = set(), checkpoint_axk1._slice
-    monkeypatch.setattr(checkpoint_axk1, "_slice", lambda stored: read.add(stored.name) or read_slice(stored))
+    read, really_open = set(), checkpoint_axk1._open
+
+    def watched(*arguments, **options):
+        shard = really_open(*arguments, **options)
+        return SimpleNamespace(get_slice=lambda name: read.add(name) or shard.get_slice(name))
+
+    monkeypatch.setattr(checkpoint_axk1, "_open", watched)
     monkeypatch.setattr(checkpoint_axk1, "_PIECE_BYTES", piece_bytes)
     assert torch.equal(tensor[index], model.model.layers[1].mlp.experts.gate_up_proj[index])
     assert read == {f"model.layers.1.mlp.experts.{e}.{half}.weight" for e in experts for half in halves}
