@@ -4,7 +4,7 @@
     python docs/build.py --check    exit 1 if a page or a plot says something else
 
 A page has `<!-- measured: NAME -->` and `<!-- /measured -->`; what lies between them is written here. Plots are drawn
-for both languages and for light and dark pages.
+for both languages and for light and dark pages. Needs matplotlib, which the extra `test` brings.
 """
 
 import argparse
