@@ -45,7 +45,9 @@ def _commit() -> str | None:
     if not (package.parent / ".git").exists():
         return None
     git = ["git", "-C", str(package.parent)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        [*git, "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
     # Not the results themselves: of several benchmarks in a row each would find those of the ones before.
     compare = [*git, "diff", "--quiet", "HEAD", "--", ".", ":(exclude)release/results"]
     changed = subprocess.run(compare, capture_output=True).returncode

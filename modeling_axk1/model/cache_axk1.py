@@ -93,16 +93,17 @@ class AXK1PagedLatents(Cache):
             mask_TS = None if T in (1, S) else torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
             spans.append((slice(start_T, end_T), slice(start_S, end_S), mask_TS))
         self.spans: Spans = spans
+        # Older caches take two of the call's arguments by name, newer ones all of them together.
+        taken = signature(cache.update).parameters.keys() & call.keys()
+        self.by_name = {name: call[name] for name in taken}
 
     def update(self, latent_B1TL: Tensor, k_rope_B1TR: Tensor, layer_idx: int) -> tuple[Tensor, Tensor]:
         """Write the new tokens into the pages; return the latents and rotary keys of all tokens of all sequences."""
         widths = [latent_B1TL.shape[-1], k_rope_B1TR.shape[-1]]
         both = torch.cat([latent_B1TL, k_rope_B1TR], dim=-1)
         halves = F.pad(both, (0, both.shape[-1] % 2)).chunk(2, dim=-1)
-        names = signature(self.cache.update).parameters.keys() & self.call.keys()
-        # A copy of the call's arguments: the cache puts this layer's own in their place. Older ones take two of them.
-        rest = {name: self.call[name] for name in names} or {"kwargs": dict(self.call)}
-        halves = self.cache.update(*halves, layer_idx, **rest)
+        # All together as a copy: the cache puts this layer's own in their place.
+        halves = self.cache.update(*halves, layer_idx, **(self.by_name or {"kwargs": dict(self.call)}))
         halves = [half.reshape(1, 1, -1, half.shape[-1]) for half in halves]  # older: [S, 1, ...]
         latent_B1SL, k_rope_B1SR, _ = torch.cat(halves, dim=-1).tensor_split((widths[0], sum(widths)), dim=-1)
         return latent_B1SL, k_rope_B1SR

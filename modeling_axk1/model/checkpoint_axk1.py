@@ -9,6 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,7 +75,7 @@ class CheckpointTensor:
     def _read(self, box: list[range]) -> Tensor:
         """Return what lies in `box`, a range of indices for each dimension."""
         result = torch.empty([len(side) for side in box], dtype=self.dtype)
-        shards = {file: _open(file, mapped=False) for file in {stored.file for stored, _ in self.parts}}
+        opened_once = cache(partial(_open, mapped=False))
         for stored, place in self.parts:
             fewer = len(place) - len(stored.shape)  # an expert's tensor has no dimension for experts
             both = [
@@ -90,7 +91,7 @@ class CheckpointTensor:
                 piece = slice(first_rows.start + start, min(first_rows.start + start + rows, first_rows.stop))
                 # What is one piece is read from the open file, which costs no look at its header; a part of a larger
                 # one through a mapping that is dropped at once, as reading would read all of it.
-                shard = shards[stored.file] if rows >= stored.shape[0] else _open(stored.file)
+                shard = opened_once(stored.file) if rows >= stored.shape[0] else _open(stored.file)
                 target[start : start + rows] = shard.get_slice(stored.name)[(piece, *columns)]
         return result
 

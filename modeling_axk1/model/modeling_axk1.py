@@ -113,6 +113,21 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, interleave: bool) -> Tensor:
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
+def masked(scores_BHTS: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Hide what a query must not see. The mask is added, or it is true for what is seen.
+
+    It is left out only for a single query, and where queries and keys both start at the sequence's first token.
+    """
+    T, S = scores_BHTS.shape[-2:]
+    if attention_mask is None:
+        if T == 1:
+            return scores_BHTS
+        attention_mask = torch.ones(T, S, dtype=torch.bool, device=scores_BHTS.device).tril()
+    if attention_mask.dtype == torch.bool:
+        return scores_BHTS.masked_fill(~attention_mask, torch.finfo(scores_BHTS.dtype).min)
+    return scores_BHTS + attention_mask
+
+
 def eager_attention_forward(
     module: nn.Module,
     query_BHTK: Tensor,
@@ -124,9 +139,7 @@ def eager_attention_forward(
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
     """Attention written out, softmax at least in float32: returns [B, T, H, C] and the weights."""
-    scores_BHTS = query_BHTK @ key_BHSK.transpose(2, 3) * scaling
-    if attention_mask is not None:
-        scores_BHTS = scores_BHTS + attention_mask
+    scores_BHTS = masked(query_BHTK @ key_BHSK.transpose(2, 3) * scaling, attention_mask)
     weights_BHTS = at_least_float32(scores_BHTS).softmax(dim=-1).to(query_BHTK.dtype)
     weights_BHTS = F.dropout(weights_BHTS, p=dropout, training=module.training)
     return (weights_BHTS @ value_BHSC).transpose(1, 2).contiguous(), weights_BHTS
@@ -146,7 +159,7 @@ class AXK1Attention(nn.Module):
     whose rows are W_UK (a head's key without position) and W_UV (its value). The same attention is computed in
     whichever of three ways suits:
 
-    - all heads at once, by transformers' attention functions: training, and whatever wraps or replaces the projections;
+    - all heads at once, by transformers' attention functions: training, and whatever wraps or replaces `kv_b_proj`;
     - a few heads at a time: prefill, so that keys and values of all heads are never held for the whole sequence;
     - over the latents themselves: decoding. As (W_UK l) . q = l . (W_UK^T q), the query takes W_UK in and the sum over
       the latents takes W_UV out, and no key or value is ever unfolded (DeepSeek-V2, section 2.1.2).
@@ -335,14 +348,7 @@ class AXK1Attention(nn.Module):
         # All heads look at the same latents: of one sequence, heads and tokens are rows (Y) of one product.
         scores_BYS = products(q_latent_BHTL.flatten(1, 2), latent_BSL.transpose(1, 2))
         scores_BYS = scores_BYS + products(q_rope_BHTR.flatten(1, 2), k_rope_BSR.transpose(1, 2))
-        scores_BHTS = scores_BYS.view(B, H, T, -1)
-        if attention_mask is None and T > 1:
-            # Left out by transformers only where queries and keys both start at the sequence's first token.
-            attention_mask = torch.ones(T, scores_BHTS.shape[-1], dtype=torch.bool, device=scores_BHTS.device).tril()
-        if attention_mask is not None and attention_mask.dtype == torch.bool:
-            scores_BHTS = scores_BHTS.masked_fill(~attention_mask, torch.finfo(scores_BHTS.dtype).min)
-        elif attention_mask is not None:
-            scores_BHTS = scores_BHTS + attention_mask
+        scores_BHTS = masked(scores_BYS.view(B, H, T, -1), attention_mask)
         weights_BHTS = at_least_float32(scores_BHTS).softmax(dim=-1).to(q_latent_BHTL.dtype)
         weights_BHTS = F.dropout(weights_BHTS, p=self.config.attention_dropout, training=self.training)
         return products(weights_BHTS.flatten(1, 2), latent_BSL).view(B, H, T, -1), weights_BHTS

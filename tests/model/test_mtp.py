@@ -239,15 +239,8 @@ def test_the_exported_files_alone_decode_with_drafts(tmp_path):
     auto_map = {"AutoConfig": "configuration_axk1.AXK1Config", "AutoModelForCausalLM": "modeling_axk1.AXK1ForCausalLM"}
     model.config.auto_map = auto_map
     model.save_pretrained(tmp_path / "export")
-    source = Path(modeling_axk1.__file__).parent
-    for name in (
-        "cache_axk1.py",
-        "checkpoint_axk1.py",
-        "configuration_axk1.py",
-        "generation_axk1.py",
-        "modeling_axk1.py",
-    ):
-        (tmp_path / "export" / name).write_text((source / name).read_text())
+    for source in Path(modeling_axk1.__file__).parent.glob("*_axk1.py"):
+        (tmp_path / "export" / source.name).write_text(source.read_text())
     program = """
 import sys, torch
 from transformers import AutoModelForCausalLM

@@ -71,8 +71,10 @@ def test_the_shape_of_the_model_does_not_matter(changes):
     assert together(model, requests) == [alone(model, prompt) for prompt in requests]
 
 
-def test_wrapped_projections_unfold_keys_and_values_and_give_the_same(monkeypatch):
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_wrapped_projections_unfold_keys_and_values_and_give_the_same(monkeypatch, attention):
     model, requests = model_with(), prompts(5, 40, 11)
+    model.set_attn_implementation(attention)
     expected = [alone(model, prompt) for prompt in requests]
     monkeypatch.setattr(type(model.model.layers[0].self_attn), "_may_use_weights_directly", lambda self, H: False)
     assert together(model, requests) == expected
