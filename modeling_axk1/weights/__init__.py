@@ -3,7 +3,8 @@
     names        config -> every tensor's name, shape and meaning; parameters total and active
     dtypes       the format's element types and their widths
     header       read and validate the header of one safetensors file
-    checkpoint   a folder: its index, its shards, and whether they agree
+    store        where a checkpoint's files lie
+    checkpoint   its index, its shards, and whether they agree
     coverage     what a checkpoint lacks, has too much or has in another shape, against its config
     plan         which tensor goes into which shard (pure)
     write        RawTensor -> shards and index, the index last

@@ -1,26 +1,23 @@
-"""A checkpoint folder: its index, its shards' headers, its config, and whether they agree.
+"""A checkpoint: its index, its shards' headers, its config, and whether they agree."""
 
-File names come from an index that nobody vouches for, so every path is proven to lie inside the folder first.
-"""
-
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from modeling_axk1.errors import WeightsError
-from modeling_axk1.weights.header import MAX_HEADER_BYTES, Header, TensorInfo, read_header
+from modeling_axk1.weights.header import Header, TensorInfo
 from modeling_axk1.weights.plan import INDEX_FILE, SINGLE_FILE
+from modeling_axk1.weights.store import Folder, Store, read_small
 from modeling_axk1.weights.strict_json import check_name, parse_object
 
 
 @dataclass
 class Checkpoint:
-    """A folder as found: the shards that could be read, and one line for everything that is not as it must be."""
+    """What was found in a place: the shards that could be read, and one line for everything not as it must be."""
 
-    folder: Path
+    store: Store
     shards: dict[str, Header] = field(default_factory=dict)
     config: dict[str, Any] | None = None
     problems: list[str] = field(default_factory=list)
@@ -33,64 +30,33 @@ class Checkpoint:
                 yield shard, name, tensor
 
 
-def scan_checkpoint(folder: Path) -> Checkpoint:
-    """Read index, headers and config of `folder`, collecting every problem; raises WeightsError for no folder at all.
+def scan_checkpoint(place: Path | Store) -> Checkpoint:
+    """Read index, headers and config of `place`, collecting every problem; raises WeightsError for no folder at all.
 
     An index decides which shards belong here, and model.safetensors stands for itself without one. Any further
     *.safetensors file is a problem: engines differ in which they load. No tensor's bytes are read.
     """
-    if not folder.is_dir():
-        raise WeightsError(f"a checkpoint must be a folder, got {folder}")
-    found = Checkpoint(folder)
-    if (folder / "config.json").exists():
+    store = Folder(place) if isinstance(place, Path) else place
+    found = Checkpoint(store)
+    if store.exists("config.json"):
         found.config = _read_object(found, "config.json")
-    if (folder / INDEX_FILE).exists():
+    if store.exists(INDEX_FILE):
         _scan_indexed(found)
-    elif (folder / SINGLE_FILE).exists():
+    elif store.exists(SINGLE_FILE):
         _scan_shard(found, SINGLE_FILE)
         _report_strangers(found, {SINGLE_FILE})
     else:
-        found.problems.append(f"{folder} must hold {INDEX_FILE} or {SINGLE_FILE}, and holds neither")
+        found.problems.append(f"{store.name} must hold {INDEX_FILE} or {SINGLE_FILE}, and holds neither")
     return found
 
 
-def open_checkpoint(folder: Path) -> Checkpoint:
-    """Like `scan_checkpoint`, for whoever needs a sound folder: raises WeightsError with the first problem."""
-    found = scan_checkpoint(folder)
+def open_checkpoint(place: Path | Store) -> Checkpoint:
+    """Like `scan_checkpoint`, for whoever needs a sound one: raises WeightsError with the first problem."""
+    found = scan_checkpoint(place)
     if found.problems:
         more = len(found.problems) - 1
         raise WeightsError(found.problems[0] + (f" (and {more} more: axk1 weights verify lists them)" if more else ""))
     return found
-
-
-def safe_path(folder: Path, relative: str) -> Path:
-    """Return the path of `relative` below `folder`; raises WeightsError when it would lead outside.
-
-    Symbolic links may point into the folder, and from a snapshot of the hub's cache into that cache's blobs.
-    """
-    check_name(relative, folder.name)
-    pure = PurePosixPath(relative)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in relative:
-        raise WeightsError(f"a file name must stay inside the folder, got {relative}")
-    path = folder / pure
-    target = Path(os.path.realpath(path))  # Path.resolve would raise RuntimeError for a link to itself
-    home = folder.resolve()
-    roots = [home, home.parent.parent / "blobs"] if home.parent.name == "snapshots" else [home]
-    if not any(target.is_relative_to(root) for root in roots):
-        raise WeightsError(f"{relative} must stay inside the folder, and is a link that leads out of it")
-    return path
-
-
-def read_small(folder: Path, name: str) -> bytes:
-    """Return the bytes of a JSON or text file of the folder; raises WeightsError when it is too big to be one."""
-    path = safe_path(folder, name)
-    if not path.is_file():
-        raise WeightsError(f"{name} must be a regular file")
-    with path.open("rb") as file:
-        raw = file.read(MAX_HEADER_BYTES + 1)
-    if len(raw) > MAX_HEADER_BYTES:
-        raise WeightsError(f"{name} must be at most {MAX_HEADER_BYTES:,} bytes")
-    return raw
 
 
 def reason(error: WeightsError | OSError, file_name: str) -> str:
@@ -125,12 +91,12 @@ def _scan_indexed(found: Checkpoint) -> None:
 
 def _scan_shard(found: Checkpoint, shard: str, placed: int = 0) -> None:
     try:
-        path = safe_path(found.folder, shard)
+        there = found.store.exists(shard)
         if "/" in shard or not shard.endswith(".safetensors"):
             raise WeightsError(f"a shard must be a .safetensors file in the folder itself, got {shard}")
-        if not path.exists():
+        if not there:
             raise WeightsError(f"{shard} is missing; the index places {placed} tensors in it")
-        found.shards[shard] = read_header(path)
+        found.shards[shard] = found.store.header(shard)
     except (WeightsError, OSError) as error:
         found.problems.append(reason(error, shard))
 
@@ -150,14 +116,14 @@ def _compare_with_index(found: Checkpoint, weight_map: dict[str, str]) -> None:
 
 def _report_strangers(found: Checkpoint, named: set[str]) -> None:
     # Some engines load every *.safetensors file they see, so that an old shard overwrites a right tensor.
-    for path in sorted(found.folder.glob("*.safetensors")):
-        if path.name not in named:
-            found.problems.append(f"{ascii(path.name)[1:-1]} lies in the folder and is no part of the checkpoint")
+    for file in found.store.names() or []:
+        if file.endswith(".safetensors") and file not in named:
+            found.problems.append(f"{ascii(file)[1:-1]} lies in the folder and is no part of the checkpoint")
 
 
 def _read_object(found: Checkpoint, name: str) -> dict[str, Any] | None:
     try:
-        return parse_object(read_small(found.folder, name), name)
+        return parse_object(read_small(found.store, name), name)
     except (WeightsError, OSError) as error:
         found.problems.append(reason(error, name))
         return None

@@ -14,10 +14,11 @@ from modeling_axk1.checksums import SUMS_FILE, parse_sums
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.files import sha256_file
 from modeling_axk1.progress import Advance, progress_bar
-from modeling_axk1.weights.checkpoint import Checkpoint, read_small, reason, safe_path, scan_checkpoint
+from modeling_axk1.weights.checkpoint import Checkpoint, reason, scan_checkpoint
 from modeling_axk1.weights.coverage import coverage
 from modeling_axk1.weights.header import Header
 from modeling_axk1.weights.names import is_axk1
+from modeling_axk1.weights.store import Folder, read_small
 from modeling_axk1.weights.values import NonFinite
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def verify(path: Path, *, values: bool = True, checksums: bool = True) -> Verify
     `values` looks for NaN and infinity in every float; `checksums` compares files with SHA256SUMS where the
     folder has one. Both read all bytes, together and once, in chunks. Raises WeightsError only when there is no folder.
     """
-    checkpoint = scan_checkpoint(path)
+    folder = Folder(path)
+    checkpoint = scan_checkpoint(folder)
     tensors = [tensor for _, _, tensor in checkpoint.tensors()]
     report = VerifyReport(
         path=str(path),
@@ -67,14 +69,14 @@ def verify(path: Path, *, values: bool = True, checksums: bool = True) -> Verify
     _check_config(checkpoint, report)
     sums = _sums(checkpoint, report) if checksums else None
     if values or sums is not None:
-        _check_bytes(checkpoint, report, sums, values=values)
+        _check_bytes(folder, checkpoint, report, sums, values=values)
     return report
 
 
 def _check_config(checkpoint: Checkpoint, report: VerifyReport) -> None:
     config = checkpoint.config
     if config is None:
-        if not (checkpoint.folder / "config.json").exists():
+        if not checkpoint.store.exists("config.json"):
             report.problems.append("config.json is missing: which tensors there must be cannot be known")
         return
     if not is_axk1(config):
@@ -112,11 +114,11 @@ def _check_dtypes(checkpoint: Checkpoint, report: VerifyReport) -> None:
 
 
 def _sums(checkpoint: Checkpoint, report: VerifyReport) -> dict[str, str] | None:
-    if not (checkpoint.folder / SUMS_FILE).exists():
+    if not checkpoint.store.exists(SUMS_FILE):
         report.notes.append(f"no {SUMS_FILE} in the folder: no checksums compared")
         return None
     try:
-        sums = parse_sums(read_small(checkpoint.folder, SUMS_FILE))
+        sums = parse_sums(read_small(checkpoint.store, SUMS_FILE))
     except (WeightsError, OSError) as error:
         report.problems.append(reason(error, SUMS_FILE))
         return None
@@ -127,21 +129,23 @@ def _sums(checkpoint: Checkpoint, report: VerifyReport) -> dict[str, str] | None
     return sums
 
 
-def _check_bytes(checkpoint: Checkpoint, report: VerifyReport, sums: dict[str, str] | None, *, values: bool) -> None:
+def _check_bytes(
+    folder: Folder, checkpoint: Checkpoint, report: VerifyReport, sums: dict[str, str] | None, *, values: bool
+) -> None:
     sums = sums or {}
     total = sum(header.file_size for header in checkpoint.shards.values())
     with progress_bar("verifying", total=total) as advance:
         for shard, header in checkpoint.shards.items():
             digest = hashlib.sha256() if shard in sums else None
             try:
-                report.problems += _read_shard(checkpoint.folder / shard, header, digest, advance, values=values)
+                report.problems += _read_shard(folder.path(shard), header, digest, advance, values=values)
             except OSError as error:
                 report.problems.append(reason(error, shard))
                 continue
             if digest and digest.hexdigest() != sums[shard]:
                 report.problems.append(_wrong_sum(shard, sums[shard], digest.hexdigest()))
     for name in sorted(sums.keys() - checkpoint.shards.keys()):
-        report.problems += _check_other_file(checkpoint.folder, name, sums[name])
+        report.problems += _check_other_file(folder, name, sums[name])
 
 
 def _read_shard(path: Path, header: Header, digest: "_Hash | None", advance: Advance, *, values: bool) -> list[str]:
@@ -170,9 +174,9 @@ def _read_shard(path: Path, header: Header, digest: "_Hash | None", advance: Adv
     return problems
 
 
-def _check_other_file(folder: Path, name: str, expected: str) -> list[str]:
+def _check_other_file(folder: Folder, name: str, expected: str) -> list[str]:
     try:
-        path = safe_path(folder, name)
+        path = folder.path(name)
         if not path.is_file():
             return [f"{name} is listed in {SUMS_FILE} and is missing"]
         actual = sha256_file(path)
