@@ -29,7 +29,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        _fsync_folder(path.parent)
+        fsync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -61,11 +61,30 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             path.rename(old)
         part.rename(path)
-        _fsync_folder(path.parent)
+        fsync_folder(path.parent)
         shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; raises BlockingIOError when another process holds it.
+
+    The lock ends with its process, however that ends. Where there are no such locks (Windows) nobody is kept out.
+    """
+    with path.open("wb") as file:
+        try:
+            import fcntl
+        except ImportError:
+            yield
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(error.errno, "another process is at work there", str(path.parent)) from None
+        yield
 
 
 def sha256_file(path: Path) -> str:
@@ -85,7 +104,8 @@ def _fsync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _fsync_folder(path: Path) -> None:
+def fsync_folder(path: Path) -> None:
+    """Bring the names in a folder onto the disk: a file that was renamed is found after a power cut too."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,21 +1,26 @@
-"""Read and validate the header of one safetensors file: 8 bytes of length, JSON, then the tensors' bytes.
+"""The header of one safetensors file: 8 bytes of length, JSON, then the tensors' bytes.
 
-Stricter than the stock library where a careless reader could be misled: names must be printable and come once, and
-an entry holds nothing else than the format's three keys.
+Reading is stricter than the stock library where a careless reader could be misled: names must be printable and come
+once, and an entry holds nothing else than the format's three keys.
 """
 
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from modeling_axk1.errors import WeightsError
-from modeling_axk1.weights.dtypes import nbytes_of
+from modeling_axk1.weights.dtypes import DTYPE_BITS, nbytes_of
 from modeling_axk1.weights.strict_json import check_name, parse_object
 
 MAX_HEADER_BYTES = 100_000_000  # the stock library's limit
 MAX_DIMENSIONS = 64  # numpy's limit; it also bounds the product of a hostile shape
 MAX_OFFSET = 2**63 - 1
+
+# The order in which the stock library lays tensors out: the widest elements first, so that all stay aligned.
+_RANK = {dtype: rank for rank, dtype in enumerate(reversed(DTYPE_BITS))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,24 @@ def parse_header(raw: bytes, file_size: int, file_name: str) -> Header:
     if end < file_size:
         raise WeightsError(f"{file_name} must end with its last tensor at {end:,} bytes, got {file_size:,}")
     return Header(tensors, metadata, data_start, file_size)
+
+
+def in_file_order(dtypes: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Return `names` as they should lie in a file: the widest elements first, otherwise in the order given."""
+    return sorted(names, key=lambda name: _RANK[dtypes[name]])
+
+
+def make_header(tensors: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str]) -> bytes:
+    """Return the bytes before the data of a file that holds {name: (dtype, shape)}, one after another as listed."""
+    entries: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    start = 0
+    for name, (dtype, shape) in tensors.items():
+        end = start + nbytes_of(dtype, shape)
+        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
+        start = end
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _tensor(entry: Any, data_start: int, what: str) -> TensorInfo:

@@ -6,25 +6,21 @@ padded with spaces to 8 bytes, tensors by falling alignment, then by name.
 
 from __future__ import annotations  # Buffer exists at run time from Python 3.12 on only
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.files import atomic_write, atomic_write_text
 from modeling_axk1.progress import Advance, progress_bar
-from modeling_axk1.weights.dtypes import DTYPE_BITS, nbytes_of
-from modeling_axk1.weights.plan import DEFAULT_SHARD_BYTES, INDEX_FILE, Shard, plan_shards
+from modeling_axk1.weights.dtypes import nbytes_of
+from modeling_axk1.weights.header import in_file_order, make_header
+from modeling_axk1.weights.plan import DEFAULT_SHARD_BYTES, INDEX_FILE, PT_METADATA, Shard, make_index, plan_shards
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-# The order in which the stock library lays tensors out: the widest elements first, so that all stay aligned.
-_RANK = {dtype: rank for rank, dtype in enumerate(reversed(DTYPE_BITS))}
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def write_checkpoint(
     tensors: Mapping[str, RawTensor],
     folder: Path,
     max_shard_bytes: int = DEFAULT_SHARD_BYTES,
-    metadata: Mapping[str, str] = MappingProxyType({"format": "pt"}),
+    metadata: Mapping[str, str] = PT_METADATA,
 ) -> WriteReport:
     """Write `tensors` into `folder` as safetensors shards, with an index when there is more than one.
 
@@ -88,7 +84,7 @@ def write_checkpoint(
                 members = {name: tensors[name] for name in shard.tensors}
                 _write_shard(folder / shard.file_name, members, metadata, advance)
         if len(shards) > 1:
-            atomic_write_text(folder / INDEX_FILE, _index(report))
+            atomic_write_text(folder / INDEX_FILE, make_index(shards, report.parameters))
     except BaseException:
         (folder / INDEX_FILE).unlink(missing_ok=True)
         for shard in shards:
@@ -98,24 +94,12 @@ def write_checkpoint(
 
 
 def _write_shard(path: Path, tensors: Mapping[str, RawTensor], metadata: Mapping[str, str], advance: Advance) -> None:
-    names = sorted(tensors, key=lambda name: (_RANK[tensors[name].dtype], name))
+    names = in_file_order({name: tensor.dtype for name, tensor in tensors.items()}, sorted(tensors))
     with atomic_write(path) as file:
-        file.write(_header({name: tensors[name] for name in names}, metadata))
+        file.write(make_header({name: (tensors[name].dtype, tensors[name].shape) for name in names}, metadata))
         for name in names:
             file.write(_bytes_of(name, tensors[name]))
             advance(tensors[name].nbytes, note=name)
-
-
-def _header(tensors: Mapping[str, RawTensor], metadata: Mapping[str, str]) -> bytes:
-    entries: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
-    start = 0
-    for name, tensor in tensors.items():
-        end = start + tensor.nbytes
-        entries[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [start, end]}
-        start = end
-    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
 
 
 def _bytes_of(name: str, tensor: RawTensor) -> Buffer:
@@ -127,12 +111,3 @@ def _bytes_of(name: str, tensor: RawTensor) -> Buffer:
     if not view.c_contiguous:
         raise WeightsError(f"{name}: the data must be contiguous")
     return view
-
-
-def _index(report: WriteReport) -> str:
-    weight_map = {name: shard.file_name for shard in report.shards for name in shard.tensors}
-    index = {
-        "metadata": {"total_parameters": report.parameters, "total_size": report.nbytes},
-        "weight_map": dict(sorted(weight_map.items())),
-    }
-    return json.dumps(index, indent=2, ensure_ascii=False) + "\n"

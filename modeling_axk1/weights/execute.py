@@ -1,0 +1,358 @@
+"""Carry out a plan: bounded memory, resumable after a kill, and nothing half-written under a finished name.
+
+Everything is written into `.OUT.part/files`; that folder takes the name OUT when the last byte is on the disk. Beside
+it `.OUT.part/state.json` says which shards are whole and how far the next one is, never more than was synced before.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from modeling_axk1.errors import UsageError, WeightsError
+from modeling_axk1.files import atomic_write, atomic_write_text, exclusive, fsync_folder, part_name
+from modeling_axk1.progress import progress_bar
+from modeling_axk1.weights.plan import Plan, PlannedShard
+from modeling_axk1.weights.runs import Run
+from modeling_axk1.weights.steps import Fill, Place, Step
+from modeling_axk1.weights.store import Folder, Store
+
+DEFAULT_MEMORY = 2**30
+_INTERPRETER_BYTES = 128 * 2**20  # Python, numpy, and a checkpoint's headers
+_LARGEST_CHUNK = 32 * 2**20
+_SMALLEST_CHUNK = 2**20
+_SYNC_BYTES = 512 * 2**20  # how much of a shard a kill may cost
+# Pieces at least this long are read one by one, shorter ones together with what lies between them.
+_PIECE_BYTES = 8 * 2**10
+
+# What copy_file_range says where it cannot do it: other file systems, old kernels, odd files.
+_NOT_IN_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What was done; `resumed_bytes` were there from an interrupted run, all bytes if it was finished before."""
+
+    out: str
+    shards: int
+    tensors: int
+    bytes: int
+    resumed_bytes: int
+
+
+@dataclass
+class _State:
+    """What is safely on the disk: whole shards, and of the next one its first chunks."""
+
+    key: str
+    chunk_bytes: int
+    finished: list[str] = field(default_factory=list)
+    shard: str = ""
+    chunks: int = 0
+
+
+def execute(
+    plan: Plan,
+    sources: Sequence[Store],
+    out: Path,
+    *,
+    memory: int = DEFAULT_MEMORY,
+    workers: int | None = None,
+    description: str = "writing shards",
+) -> Execution:
+    """Write everything that `plan` says into the new folder `out`.
+
+    An interrupted run (kill -9 included) is gone on with when the same plan is executed again with unchanged sources;
+    the result is the same to the byte. Raises UsageError when `out` holds something else, WeightsError when a source
+    is not as it was planned, and OSError (disk full, no permission): what is finished then waits for the next run.
+    """
+    workers = workers or min(8, (os.cpu_count() or 1) if isinstance(sources[0], Folder) else 8)
+    chunk_bytes = _chunk_bytes(memory, workers)
+    result = Execution(str(out), len(plan.shards), plan.tensors, plan.nbytes, plan.nbytes)
+    part = part_name(out)
+    if _is_finished(plan, out):
+        shutil.rmtree(part, ignore_errors=True)
+        return result
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"OUT must be a new or empty folder, and {out} holds something else")
+    part.mkdir(parents=True, exist_ok=True)
+    with exclusive(part / "lock"):
+        state = _restore(part, _key(plan, sources), chunk_bytes)
+        files = part / "files"
+        files.mkdir(exist_ok=True)
+        _check_room(plan, state, files)
+        resumed = _write(plan, sources, files, part / "state.json", state, workers, description)
+        for name, original in plan.copied.items():
+            _copy_file(sources[0], original, files / name)
+        for name, content in plan.files.items():
+            with atomic_write(files / name) as file:
+                file.write(content)
+        files.replace(out)
+        fsync_folder(out.parent)
+    shutil.rmtree(part, ignore_errors=True)
+    return Execution(str(out), len(plan.shards), plan.tensors, plan.nbytes, resumed)
+
+
+def _chunk_bytes(memory: int, workers: int) -> int:
+    """Return how large a piece of work may be: a worker holds two at most, what it read and what it makes of it."""
+    chunk = (memory - _INTERPRETER_BYTES) // (2 * workers)
+    if chunk < _SMALLEST_CHUNK:
+        least = _INTERPRETER_BYTES + 2 * workers * _SMALLEST_CHUNK
+        raise UsageError(f"memory must be at least {least:,} bytes for {workers} workers, got {memory:,}")
+    return min(chunk, _LARGEST_CHUNK)
+
+
+def _is_finished(plan: Plan, out: Path) -> bool:
+    """Whether `out` is what this plan makes: it only ever appears whole, so headers and small files prove it."""
+    if not out.is_dir():
+        return False
+    for shard in plan.shards:
+        path = out / shard.file_name
+        if not path.is_file() or path.stat().st_size != shard.file_size:
+            return False
+        with path.open("rb") as file:
+            if file.read(len(shard.header)) != shard.header:
+                return False
+    return all((out / name).is_file() and (out / name).read_bytes() == data for name, data in plan.files.items())
+
+
+def _key(plan: Plan, sources: Sequence[Store]) -> str:
+    """Return a digest of all that decides the result: what is planned, and which files it is made of."""
+    digest = hashlib.sha256(repr((plan.copied, plan.files)).encode())
+    used = {(0, name) for name in plan.copied.values()}
+    for shard in plan.shards:
+        digest.update(shard.file_name.encode() + shard.header)
+        for step in shard.steps:
+            digest.update(repr(step).encode())
+            used |= {(place.source, place.file) for place in step.places}
+    for source, file in sorted(used):
+        digest.update(f"{sources[source].name} {file} {sources[source].identity(file)}".encode())
+    return digest.hexdigest()
+
+
+def _restore(part: Path, key: str, chunk_bytes: int) -> _State:
+    """Return what an interrupted run of the same plan left; clears away what another one did."""
+    try:
+        state = _State(**json.loads((part / "state.json").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        state = _State("", 0)
+    if state.key != key:
+        shutil.rmtree(part / "files", ignore_errors=True)
+        return _State(key, chunk_bytes)
+    if state.chunk_bytes != chunk_bytes:  # the unfinished shard's chunks were others
+        state = _State(key, chunk_bytes, state.finished)
+    return state
+
+
+def _check_room(plan: Plan, state: _State, files: Path) -> None:
+    wanted = sum(shard.file_size for shard in plan.shards if shard.file_name not in state.finished)
+    free = shutil.disk_usage(files).free
+    with suppress(OSError):  # an unfinished shard takes part of its room already
+        free += sum(path.stat().st_blocks * 512 for path in files.rglob(".*.part"))
+    if wanted > free:
+        raise WeightsError(f"{files.parent.parent} must have {wanted:,} bytes free, and has {free:,}; nothing is lost")
+
+
+def _write(
+    plan: Plan, sources: Sequence[Store], files: Path, state_path: Path, state: _State, workers: int, description: str
+) -> int:
+    """Write every shard that is not finished; return how many bytes were there before."""
+    resumed = 0
+    with (
+        progress_bar(description, total=plan.nbytes) as advance,
+        ThreadPoolExecutor(workers) as pool,
+        _background() as syncing,
+    ):
+        for shard in plan.shards:
+            if shard.file_name in state.finished:
+                resumed += shard.nbytes
+                advance(shard.nbytes)
+                continue
+            path = files / shard.file_name
+            skipped = state.chunks if state.shard == shard.file_name and part_name(path).exists() else 0
+            path.parent.mkdir(exist_ok=True)
+            writer = _ShardWriter(part_name(path), shard, sources, fresh=not skipped)
+            done, unsynced = 0, 0
+            for done, nbytes in _in_order(pool, writer, shard, state.chunk_bytes, skipped, 2 * workers):
+                if done <= skipped:
+                    resumed += nbytes
+                else:
+                    unsynced += nbytes
+                advance(nbytes, note=shard.file_name)
+                if unsynced >= _SYNC_BYTES and syncing.idle():
+                    syncing.start(_sync, writer, state_path, state, done)
+                    unsynced = 0
+            syncing.start(_finish, writer, path, state_path, state)
+    return resumed
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, writer: "_ShardWriter", shard: PlannedShard, limit: int, skipped: int, ahead: int
+) -> Iterator[tuple[int, int]]:
+    """Carry out the chunks of a shard, some at a time; yield (chunks done so far, bytes of this one) in their order."""
+    chunks = (chunk for step in shard.steps for chunk in step.chunks(limit))
+    for number, chunk in enumerate(islice(chunks, skipped), start=1):
+        yield number, chunk.nbytes
+    waiting: deque[tuple[Future[None], int]] = deque()
+    number = skipped
+    try:
+        for chunk in chunks:
+            waiting.append((pool.submit(writer.carry_out, chunk), chunk.nbytes))
+            if len(waiting) > ahead:
+                future, nbytes = waiting.popleft()
+                future.result()
+                number += 1
+                yield number, nbytes
+        while waiting:
+            future, nbytes = waiting.popleft()
+            future.result()
+            number += 1
+            yield number, nbytes
+    finally:
+        for future, _ in waiting:
+            future.cancel()
+
+
+class _Background:
+    """One thing at a time that goes on beside the writing; its error is raised where the next is started."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._running: Future[None] | None = None
+
+    def idle(self) -> bool:
+        return self._running is None or self._running.done()
+
+    def start(self, work: Any, *arguments: Any) -> None:
+        self.wait()
+        self._running = self._pool.submit(work, *arguments)
+
+    def wait(self) -> None:
+        running, self._running = self._running, None
+        if running:
+            running.result()
+
+
+@contextmanager
+def _background() -> Iterator[_Background]:
+    with ThreadPoolExecutor(1) as pool:
+        background = _Background(pool)
+        yield background
+        background.wait()
+
+
+def _sync(writer: "_ShardWriter", state_path: Path, state: _State, chunks: int) -> None:
+    writer.sync()
+    state.shard, state.chunks = writer.shard.file_name, chunks
+    atomic_write_text(state_path, json.dumps(vars(state)))
+
+
+def _finish(writer: "_ShardWriter", path: Path, state_path: Path, state: _State) -> None:
+    writer.sync()
+    writer.close()
+    writer.path.replace(path)
+    fsync_folder(path.parent)
+    state.finished.append(writer.shard.file_name)
+    state.shard, state.chunks = "", 0
+    atomic_write_text(state_path, json.dumps(vars(state)))
+
+
+class _ShardWriter:
+    """A shard that grows under its temporary name; every thread writes through a file of its own."""
+
+    def __init__(self, path: Path, shard: PlannedShard, sources: Sequence[Store], *, fresh: bool) -> None:
+        self.path, self.shard, self._sources = path, shard, sources
+        self._local = threading.local()
+        self._opened: list[BinaryIO] = []
+        self._lock = threading.Lock()
+        if fresh:
+            with path.open("wb") as file:
+                file.write(shard.header)
+                file.truncate(shard.file_size)
+
+    def carry_out(self, chunk: Step) -> None:
+        start = self.shard.starts[chunk.tensor]
+        if isinstance(chunk, Fill):
+            self._write(Run(start, len(chunk.data)), chunk.data)
+        else:
+            self._copy(chunk.place, chunk.run.shifted(start))
+
+    def _copy(self, place: Place, run: Run) -> None:
+        source = self._sources[place.source]
+        in_one_piece = run.count == place.run.count == 1 and isinstance(source, Folder)
+        if in_one_piece and self._copied_in_kernel(source, place, run.start):
+            return
+        self._write(run, read_run(source, place.file, place.run))
+
+    def _copied_in_kernel(self, source: Any, place: Place, start: int) -> bool:
+        if not hasattr(os, "copy_file_range"):
+            return False
+        offset, rest = place.run.start, place.run.nbytes
+        try:
+            while rest:
+                count = os.copy_file_range(source.handle(place.file), self._file().fileno(), rest, offset, start)
+                if not count:
+                    raise WeightsError(f"{place.file} became shorter while it was read")
+                offset, start, rest = offset + count, start + count, rest - count
+        except OSError as error:
+            if error.errno in _NOT_IN_KERNEL:
+                return False
+            raise
+        return True
+
+    def _write(self, run: Run, data: bytes | bytearray | memoryview) -> None:
+        view, file, done = memoryview(data), self._file(), 0
+        for start, length in run.pieces():
+            file.seek(start)
+            while length:
+                count = file.write(view[done : done + length])
+                done, length = done + count, length - count
+
+    def _file(self) -> BinaryIO:
+        if not hasattr(self._local, "file"):
+            self._local.file = self.path.open("r+b", buffering=0)
+            with self._lock:
+                self._opened.append(self._local.file)
+        return self._local.file
+
+    def sync(self) -> None:
+        os.fsync(self._file().fileno())
+
+    def close(self) -> None:
+        for file in self._opened:
+            file.close()
+
+
+def read_run(source: Store, file: str, run: Run) -> memoryview:
+    """Return the bytes of a run, its pieces joined."""
+    if run.count == 1 or (run.length >= _PIECE_BYTES and isinstance(source, Folder)):
+        joined = memoryview(bytearray(run.nbytes))
+        for number, (start, length) in enumerate(run.pieces()):
+            source.read_into(file, start, joined[number * length : (number + 1) * length])
+        return joined
+    import numpy as np
+
+    spanned = bytearray(run.end - run.start)
+    source.read_into(file, run.start, spanned)
+    bytes_ = np.frombuffer(spanned, np.uint8)
+    pieces = np.lib.stride_tricks.as_strided(bytes_, (run.count, run.length), (run.stride, 1), writeable=False)
+    return memoryview(np.ascontiguousarray(pieces).data).cast("B")
+
+
+def _copy_file(source: Store, name: str, path: Path) -> None:
+    size = source.size(name)
+    with atomic_write(path) as file:
+        for start in range(0, size, _LARGEST_CHUNK):
+            piece = bytearray(min(_LARGEST_CHUNK, size - start))
+            source.read_into(name, start, piece)
+            file.write(piece)
