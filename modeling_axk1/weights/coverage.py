@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from modeling_axk1.weights.checkpoint import Checkpoint
+from modeling_axk1.weights.encodings import stored_tensors
+from modeling_axk1.weights.header import TensorInfo
 from modeling_axk1.weights.names import Layout, TensorSpec, expected_tensors
 
 _FUSED = re.compile(r"\.mlp\.experts\.(gate_up_proj|down_proj)$")
@@ -13,11 +15,16 @@ _PER_EXPERT = re.compile(r"\.mlp\.experts\.[0-9]+\.")
 
 @dataclass(frozen=True)
 class Coverage:
-    """What differs from the config: names only, in model order (`missing`) and in file order (the others)."""
+    """What differs from the config: names only, in model order (`missing`) and in file order (the others).
+
+    `dtypes` are those that a quantisation asks for, by name; `parameters` are the weights found, however stored.
+    """
 
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     misshapen: dict[str, TensorSpec] = field(default_factory=dict)
+    dtypes: dict[str, str] = field(default_factory=dict)
+    parameters: int = 0
 
 
 def layout_of(names: Iterable[str]) -> str:
@@ -33,15 +40,23 @@ def layout_of(names: Iterable[str]) -> str:
 def coverage(checkpoint: Checkpoint) -> Coverage:
     """Compare names and shapes with the config, in the layout the checkpoint has (fused where it is unknown).
 
-    The checkpoint must have a config of A.X K1; raises WeightsError when that config names no model.
+    A quantised checkpoint has the tensors that its quantisation asks for. The checkpoint must have a config of A.X K1;
+    raises WeightsError when that config names no model.
     """
-    found = {name: tensor.shape for _, name, tensor in checkpoint.tensors()}
+    config = checkpoint.config or {}
+    found = {name: tensor for _, name, tensor in checkpoint.tensors()}
     layout: Layout = "per-expert" if layout_of(found) == "per-expert" else "fused"
-    expected = expected_tensors(checkpoint.config or {}, layout)
+    quantised = config.get("quantization_config") is not None
+    expected = stored_tensors(config) if quantised else expected_tensors(config, layout)
+    known = {name: expected[name] for name in found if name in expected}
     return Coverage(
         missing=[name for name, spec in expected.items() if name not in found and not spec.optional],
         extra=[name for name in found if name not in expected],
-        misshapen={
-            name: expected[name] for name, shape in found.items() if name in expected and expected[name].shape != shape
-        },
+        misshapen={name: spec for name, spec in known.items() if spec.shape != found[name].shape},
+        dtypes={name: spec.dtype for name, spec in known.items() if spec.dtype},
+        parameters=sum(_parameters_in(tensor, known.get(name)) for name, tensor in found.items()),
     )
+
+
+def _parameters_in(tensor: TensorInfo, spec: TensorSpec | None) -> int:
+    return tensor.elements if spec is None or spec.parameters is None else spec.parameters

@@ -35,7 +35,7 @@ def inspect(path: Path) -> Inspection:
         path=str(path),
         shards=len(checkpoint.shards),
         tensors=len(tensors),
-        parameters=sum(tensor.elements for tensor in tensors.values()),
+        parameters=differences.parameters if differences else sum(tensor.elements for tensor in tensors.values()),
         active_parameters=parameters(config).active if config else None,
         bytes=sum(tensor.nbytes for tensor in tensors.values()),
         dtypes=dict(Counter(tensor.dtype for tensor in tensors.values()).most_common()),

@@ -27,12 +27,16 @@ Layout = Literal["fused", "per-expert"]
 class TensorSpec:
     """What a checkpoint must hold under one name.
 
-    An `optional` tensor may be absent: no forward pass reads it, or absent means zero.
+    An `optional` tensor may be absent: no forward pass reads it, or absent means zero. A `dtype` is given where a
+    quantisation decides it, elsewhere it is the checkpoint's own; so is the number of `parameters` that a tensor
+    stands for, elsewhere that of its elements.
     """
 
     shape: tuple[int, ...]
     meaning: str
     optional: bool = False
+    dtype: str | None = None
+    parameters: int | None = None
 
 
 class Parameters(NamedTuple):

@@ -89,6 +89,7 @@ def _check_config(checkpoint: Checkpoint, report: VerifyReport) -> None:
     except WeightsError as error:
         report.problems.append(f"config.json: {error}")
         return
+    report.parameters = differences.parameters
     report.problems += [f"{name} is missing" for name in differences.missing if name not in checkpoint.unread]
     places = {name: (shard, tensor) for shard, name, tensor in checkpoint.tensors()}
     for name in differences.extra:
@@ -98,18 +99,23 @@ def _check_config(checkpoint: Checkpoint, report: VerifyReport) -> None:
         report.problems.append(
             f"{name} in {shard} must have shape {list(spec.shape)} by the config, got {list(tensor.shape)}"
         )
-    _check_dtypes(checkpoint, report)
+    _check_dtypes(checkpoint, report, differences.dtypes)
 
 
-def _check_dtypes(checkpoint: Checkpoint, report: VerifyReport) -> None:
-    """All tensors have the config's dtype; without one there, the dtype of most."""
+def _check_dtypes(checkpoint: Checkpoint, report: VerifyReport, quantised: dict[str, str]) -> None:
+    """All tensors but the `quantised` ones have the config's dtype; without one there, the dtype of most."""
     config = checkpoint.config or {}
     stated = config.get("dtype", config.get("torch_dtype"))
-    counts = Counter(tensor.dtype for _, _, tensor in checkpoint.tensors())
-    wanted = _CONFIG_DTYPES.get(str(stated)) or counts.most_common(1)[0][0]
+    counts = Counter(tensor.dtype for _, name, tensor in checkpoint.tensors() if name not in quantised)
+    wanted = _CONFIG_DTYPES.get(str(stated)) or max(counts, key=counts.__getitem__, default="")
     said_by = f"config.json says {stated}" if str(stated) in _CONFIG_DTYPES else f"most tensors are {wanted}"
     for shard, name, tensor in checkpoint.tensors():
-        if tensor.dtype != wanted and not (tensor.dtype == "F32" and name.endswith(_FLOAT32_TENSOR)):
+        if name in quantised:
+            if tensor.dtype != quantised[name]:
+                report.problems.append(
+                    f"{name} in {shard} must be {quantised[name]} by quantization_config, got {tensor.dtype}"
+                )
+        elif tensor.dtype != wanted and not (tensor.dtype == "F32" and name.endswith(_FLOAT32_TENSOR)):
             report.problems.append(f"{name} in {shard} is {tensor.dtype}, and {said_by}")
 
 
