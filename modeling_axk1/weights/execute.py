@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,13 +22,15 @@ from typing import Any, BinaryIO
 from modeling_axk1.errors import UsageError, WeightsError
 from modeling_axk1.files import atomic_write, atomic_write_text, exclusive, fsync_folder, part_name
 from modeling_axk1.progress import progress_bar
+from modeling_axk1.weights.errorsum import ErrorSum
 from modeling_axk1.weights.plan import Plan, PlannedShard
 from modeling_axk1.weights.runs import Run
-from modeling_axk1.weights.steps import Fill, Place, Step
+from modeling_axk1.weights.steps import Copy, Fill, Place, Recode, Step
 from modeling_axk1.weights.store import Folder, Store
 
 DEFAULT_MEMORY = 2**30
 _INTERPRETER_BYTES = 128 * 2**20  # Python, numpy, and a checkpoint's headers
+_TORCH_BYTES = 384 * 2**20  # and torch
 _LARGEST_CHUNK = 32 * 2**20
 _SMALLEST_CHUNK = 2**20
 _SYNC_BYTES = 512 * 2**20  # how much of a shard a kill may cost
@@ -39,15 +41,22 @@ _PIECE_BYTES = 8 * 2**10
 _NOT_IN_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
 
+Errors = dict[str, ErrorSum]
+
+
 @dataclass(frozen=True)
 class Execution:
-    """What was done; `resumed_bytes` were there from an interrupted run, all bytes if it was finished before."""
+    """What was done; `resumed_bytes` were there from an interrupted run, all bytes if it was finished before.
+
+    `errors` say how far weights are off that were rounded, by their names; None if all was finished before.
+    """
 
     out: str
     shards: int
     tensors: int
     bytes: int
     resumed_bytes: int
+    errors: dict[str, ErrorSum] | None
 
 
 @dataclass
@@ -56,9 +65,25 @@ class _State:
 
     key: str
     chunk_bytes: int
-    finished: list[str] = field(default_factory=list)
+    finished: dict[str, Errors] = field(default_factory=dict)
     shard: str = ""
     chunks: int = 0
+    errors: Errors = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write it down; an error is three numbers in JSON."""
+        atomic_write_text(path, json.dumps(vars(self), default=vars))
+
+    @classmethod
+    def load(cls, path: Path) -> "_State":
+        """Read what `save` wrote; raises OSError, ValueError, KeyError or TypeError when that is not there."""
+        found = json.loads(path.read_bytes())
+        finished = {shard: _errors(errors) for shard, errors in found.pop("finished").items()}
+        return cls(finished=finished, errors=_errors(found.pop("errors")), **found)
+
+
+def _errors(found: dict[str, dict[str, float]]) -> Errors:
+    return {name: ErrorSum(**error) for name, error in found.items()}
 
 
 def execute(
@@ -76,13 +101,12 @@ def execute(
     the result is the same to the byte. Raises UsageError when `out` holds something else, WeightsError when a source
     is not as it was planned, and OSError (disk full, no permission): what is finished then waits for the next run.
     """
-    workers = workers or min(8, (os.cpu_count() or 1) if isinstance(sources[0], Folder) else 8)
-    chunk_bytes = _chunk_bytes(memory, workers)
-    result = Execution(str(out), len(plan.shards), plan.tensors, plan.nbytes, plan.nbytes)
+    workers = workers or (min(8, os.cpu_count() or 1) if isinstance(sources[0], Folder) else 8)
+    chunk_bytes = _chunk_bytes(memory, workers, _TORCH_BYTES if _recodes(plan) else _INTERPRETER_BYTES)
     part = part_name(out)
     if _is_finished(plan, out):
         shutil.rmtree(part, ignore_errors=True)
-        return result
+        return Execution(str(out), len(plan.shards), plan.tensors, plan.nbytes, plan.nbytes, errors=None)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"OUT must be a new or empty folder, and {out} holds something else")
     part.mkdir(parents=True, exist_ok=True)
@@ -100,14 +124,27 @@ def execute(
         files.replace(out)
         fsync_folder(out.parent)
     shutil.rmtree(part, ignore_errors=True)
-    return Execution(str(out), len(plan.shards), plan.tensors, plan.nbytes, resumed)
+    errors = {name: error for of_shard in state.finished.values() for name, error in of_shard.items()}
+    return Execution(str(out), len(plan.shards), plan.tensors, plan.nbytes, resumed, errors)
 
 
-def _chunk_bytes(memory: int, workers: int) -> int:
+def _recodes(plan: Plan) -> bool:
+    return any(isinstance(step, Recode) for shard in plan.shards for step in shard.steps)
+
+
+def _one_thread_each(plan: Plan) -> AbstractContextManager[None]:
+    if not _recodes(plan):
+        return nullcontext()
+    from modeling_axk1.weights.recode import one_thread_each
+
+    return one_thread_each()
+
+
+def _chunk_bytes(memory: int, workers: int, fixed: int) -> int:
     """Return how large a piece of work may be: a worker holds two at most, what it read and what it makes of it."""
-    chunk = (memory - _INTERPRETER_BYTES) // (2 * workers)
+    chunk = (memory - fixed) // (2 * workers)
     if chunk < _SMALLEST_CHUNK:
-        least = _INTERPRETER_BYTES + 2 * workers * _SMALLEST_CHUNK
+        least = fixed + 2 * workers * _SMALLEST_CHUNK
         raise UsageError(f"memory must be at least {least:,} bytes for {workers} workers, got {memory:,}")
     return min(chunk, _LARGEST_CHUNK)
 
@@ -143,8 +180,8 @@ def _key(plan: Plan, sources: Sequence[Store]) -> str:
 def _restore(part: Path, key: str, chunk_bytes: int) -> _State:
     """Return what an interrupted run of the same plan left; clears away what another one did."""
     try:
-        state = _State(**json.loads((part / "state.json").read_bytes()))
-    except (OSError, ValueError, TypeError):
+        state = _State.load(part / "state.json")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         state = _State("", 0)
     if state.key != key:
         shutil.rmtree(part / "files", ignore_errors=True)
@@ -170,6 +207,7 @@ def _write(
     resumed = 0
     with (
         progress_bar(description, total=plan.nbytes) as advance,
+        _one_thread_each(plan),
         ThreadPoolExecutor(workers) as pool,
         _background() as syncing,
     ):
@@ -182,42 +220,43 @@ def _write(
             skipped = state.chunks if state.shard == shard.file_name and part_name(path).exists() else 0
             path.parent.mkdir(exist_ok=True)
             writer = _ShardWriter(part_name(path), shard, sources, fresh=not skipped)
+            errors = dict(state.errors) if skipped else {}
             done, unsynced = 0, 0
-            for done, nbytes in _in_order(pool, writer, shard, state.chunk_bytes, skipped, 2 * workers):
+            for done, nbytes, error in _in_order(pool, writer, shard, state.chunk_bytes, skipped, 2 * workers):
                 if done <= skipped:
                     resumed += nbytes
                 else:
                     unsynced += nbytes
+                for name, one in (error or {}).items():
+                    errors[name] = errors[name] + one if name in errors else one
                 advance(nbytes, note=shard.file_name)
                 if unsynced >= _SYNC_BYTES and syncing.idle():
-                    syncing.start(_sync, writer, state_path, state, done)
+                    syncing.start(_sync, writer, state_path, state, done, dict(errors))
                     unsynced = 0
-            syncing.start(_finish, writer, path, state_path, state)
+            syncing.start(_finish, writer, path, state_path, state, errors)
     return resumed
 
 
 def _in_order(
     pool: ThreadPoolExecutor, writer: "_ShardWriter", shard: PlannedShard, limit: int, skipped: int, ahead: int
-) -> Iterator[tuple[int, int]]:
-    """Carry out the chunks of a shard, some at a time; yield (chunks done so far, bytes of this one) in their order."""
+) -> Iterator[tuple[int, int, Errors | None]]:
+    """Carry out the chunks of a shard, some at a time; yield (chunks done so far, this one's bytes and errors)."""
     chunks = (chunk for step in shard.steps for chunk in step.chunks(limit))
     for number, chunk in enumerate(islice(chunks, skipped), start=1):
-        yield number, chunk.nbytes
-    waiting: deque[tuple[Future[None], int]] = deque()
+        yield number, chunk.nbytes, None
+    waiting: deque[tuple[Future[Errors | None], int]] = deque()
     number = skipped
     try:
         for chunk in chunks:
             waiting.append((pool.submit(writer.carry_out, chunk), chunk.nbytes))
             if len(waiting) > ahead:
                 future, nbytes = waiting.popleft()
-                future.result()
                 number += 1
-                yield number, nbytes
+                yield number, nbytes, future.result()
         while waiting:
             future, nbytes = waiting.popleft()
-            future.result()
             number += 1
-            yield number, nbytes
+            yield number, nbytes, future.result()
     finally:
         for future, _ in waiting:
             future.cancel()
@@ -251,20 +290,20 @@ def _background() -> Iterator[_Background]:
         background.wait()
 
 
-def _sync(writer: "_ShardWriter", state_path: Path, state: _State, chunks: int) -> None:
+def _sync(writer: "_ShardWriter", state_path: Path, state: _State, chunks: int, errors: Errors) -> None:
     writer.sync()
-    state.shard, state.chunks = writer.shard.file_name, chunks
-    atomic_write_text(state_path, json.dumps(vars(state)))
+    state.shard, state.chunks, state.errors = writer.shard.file_name, chunks, errors
+    state.save(state_path)
 
 
-def _finish(writer: "_ShardWriter", path: Path, state_path: Path, state: _State) -> None:
+def _finish(writer: "_ShardWriter", path: Path, state_path: Path, state: _State, errors: Errors) -> None:
     writer.sync()
     writer.close()
     writer.path.replace(path)
     fsync_folder(path.parent)
-    state.finished.append(writer.shard.file_name)
-    state.shard, state.chunks = "", 0
-    atomic_write_text(state_path, json.dumps(vars(state)))
+    state.finished[writer.shard.file_name] = errors
+    state.shard, state.chunks, state.errors = "", 0, {}
+    state.save(state_path)
 
 
 class _ShardWriter:
@@ -280,12 +319,21 @@ class _ShardWriter:
                 file.write(shard.header)
                 file.truncate(shard.file_size)
 
-    def carry_out(self, chunk: Step) -> None:
-        start = self.shard.starts[chunk.tensor]
-        if isinstance(chunk, Fill):
-            self._write(Run(start, len(chunk.data)), chunk.data)
+    def carry_out(self, chunk: Step) -> Errors | None:
+        starts = self.shard.starts
+        if isinstance(chunk, Copy):
+            self._copy(chunk.place, chunk.run.shifted(starts[chunk.tensor]))
+        elif isinstance(chunk, Fill):
+            self._write(Run(starts[chunk.tensor], len(chunk.data)), chunk.data)
         else:
-            self._copy(chunk.place, chunk.run.shifted(start))
+            from modeling_axk1.weights.recode import recode
+
+            read = {part: read_run(self._sources[place.source], place.file, place.run) for part, place in chunk.source}
+            written, error = recode(chunk, read)
+            for part, tensor, run in chunk.target:
+                self._write(run.shifted(starts[tensor]), written[part])
+            return {chunk.weight: error}
+        return None
 
     def _copy(self, place: Place, run: Run) -> None:
         source = self._sources[place.source]

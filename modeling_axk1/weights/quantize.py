@@ -16,18 +16,17 @@ int8, int4: value = whole number x scale, one bfloat16 scale for [1, G]. As comp
 bytes are the same as its own. The largest weight becomes 8, or 7.5 cut to 7, times the scale, so that encoding what was
 decoded chooses another scale: decode once, and keep what was encoded.
 
-This is the one file of weights/ that imports torch.
+With recode, which calls it, this is all of weights/ that imports torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import inf, log10, sqrt
 
 import torch
 from torch import Tensor
 
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.weights.encodings import Encoding
+from modeling_axk1.weights.errorsum import ErrorSum
 
 _FP8_MAX = 448.0
 # Beyond it the sum of rounding up and scaling back could leave float32.
@@ -75,37 +74,11 @@ def decode_rows(encoding: Encoding, parts: Mapping[str, Tensor], dtype: torch.dt
     return _decode_integers(packed_rW, scale_rg, encoding.bits).to(dtype)
 
 
-@dataclass
-class ErrorSum:
-    """How far decoded weights are off, added up over blocks of rows; `a += b` adds tensors up to an overall figure."""
-
-    squared_error: float = 0.0
-    squared_weights: float = 0.0
-    max_abs: float = 0.0
-
-    def feed(self, original: Tensor, decoded: Tensor) -> None:
-        """Add rows; both are float32 of one shape."""
-        error = original - decoded
-        low, high = error.aminmax()
-        self.max_abs = max(self.max_abs, high.item(), -low.item())
-        self.squared_error += _squared_norm(error)
-        self.squared_weights += _squared_norm(original)
-
-    def __iadd__(self, other: "ErrorSum") -> "ErrorSum":
-        self.squared_error += other.squared_error
-        self.squared_weights += other.squared_weights
-        self.max_abs = max(self.max_abs, other.max_abs)
-        return self
-
-    @property
-    def relative_rms(self) -> float:
-        """Root mean square of the error over that of the weights; 0 where nothing is off."""
-        return sqrt(self.squared_error / self.squared_weights) if self.squared_error else 0.0
-
-    @property
-    def signal_to_noise_db(self) -> float:
-        """The same in decibel, larger is better; infinite where nothing is off."""
-        return -20 * log10(self.relative_rms) if self.squared_error else inf
+def error_of(original: Tensor, decoded: Tensor) -> ErrorSum:
+    """Return how far rows are off; both are float32 of one shape, [r, C]."""
+    error = original - decoded
+    low, high = error.aminmax()
+    return ErrorSum(_squared_norm(error), _squared_norm(original), max(high.item(), -low.item()))
 
 
 def _squared_norm(rows_rC: Tensor) -> float:

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import ceil
 
+from modeling_axk1.weights.encodings import Encoding
 from modeling_axk1.weights.runs import Run, split
+
+# What a weight costs in memory while it is recoded: read, as float32, scaled, encoded, decoded again, and the error.
+_SCRATCH_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,67 @@ class Fill:
         yield self
 
 
-Step = Copy | Fill
+@dataclass(frozen=True, slots=True)
+class Recode:
+    """Rows of a weight, read in one form and written in another; a form is a dtype or an encoding.
+
+    `places` and `runs` are by the parts of the forms ("weight", "weight_scale", ...), each one piece of bytes, `runs`
+    counted from the first byte of the tensors that are named.
+    """
+
+    weight: str
+    rows: int
+    columns: int
+    source: tuple[tuple[str, Place], ...]
+    source_form: "Form"
+    target: tuple[tuple[str, str, Run], ...]
+    target_form: "Form"
+
+    @property
+    def tensor(self) -> str:
+        """The tensor that is written first."""
+        return self.target[0][1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are written."""
+        return sum(run.nbytes for _, _, run in self.target)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What is read."""
+        return tuple(place for _, place in self.source)
+
+    def chunks(self, limit: int) -> Iterator["Recode"]:
+        """Yield the same rows in steps that need at most twice `limit` bytes of memory, or as few rows as go."""
+        unit = max(row_multiple(self.source_form), row_multiple(self.target_form))
+        at_once = 2 * limit // (_SCRATCH_BYTES * self.columns) // unit * unit
+        at_once = max(unit, at_once)
+        for first in range(0, self.rows, at_once):
+            rows = min(at_once, self.rows - first)
+            source = tuple(
+                (part, Place(place.file, self._rows_of(place.run, self.source_form, part, first, rows), place.source))
+                for part, place in self.source
+            )
+            target = tuple(
+                (part, name, self._rows_of(run, self.target_form, part, first, rows)) for part, name, run in self.target
+            )
+            yield Recode(self.weight, rows, self.columns, source, self.source_form, target, self.target_form)
+
+    def _rows_of(self, run: Run, form: "Form", part: str, first: int, rows: int) -> Run:
+        """Return the bytes of some rows in a part; a row of fp8's scales is for all rows of a block."""
+        unit = row_multiple(form) if part == "weight_scale_inv" else 1
+        row_bytes = run.nbytes // ceil(self.rows / unit)
+        return Run(run.start + first // unit * row_bytes, ceil(rows / unit) * row_bytes)
+
+
+Step = Copy | Fill | Recode
+Form = str | Encoding
+
+
+def row_multiple(form: Form) -> int:
+    """Return how many rows of a weight must be read or written together."""
+    return form.row_multiple if isinstance(form, Encoding) else 1
 
 
 @dataclass(frozen=True)

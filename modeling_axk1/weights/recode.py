@@ -1,0 +1,80 @@
+"""Rows of a weight from one form into another: decoded to float32, encoded, and compared with what that decodes to."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from modeling_axk1.errors import WeightsError
+from modeling_axk1.weights.encodings import Encoding
+from modeling_axk1.weights.errorsum import ErrorSum
+from modeling_axk1.weights.quantize import decode_rows, encode_rows, error_of
+from modeling_axk1.weights.steps import Form, Recode
+
+_DTYPES = {
+    "BF16": torch.bfloat16,
+    "F16": torch.float16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "I32": torch.int32,
+}
+
+
+def recode(step: Recode, read: Mapping[str, memoryview]) -> tuple[dict[str, memoryview], ErrorSum]:
+    """Return the bytes of each part of the target form, and how far they are off; `read` has the source's bytes.
+
+    Raises WeightsError when a finite weight would become infinite, or one that is not finite cannot be encoded.
+    """
+    rows = _rows(step)
+    original = _decoded(step.source_form, _tensors(step.source_form, step.weight, (rows, step.columns), read))
+    try:
+        encoded = _encoded(step.target_form, original)
+    except WeightsError as error:
+        raise WeightsError(f"{step.weight}: {error}") from None
+    decoded = _decoded(step.target_form, encoded)
+    if not isinstance(step.target_form, Encoding) and (decoded.isinf() & original.isfinite()).any():
+        raise WeightsError(
+            f"{step.weight} has weights up to {original.abs().max():.6g}, too large for {step.target_form}"
+        )
+    written = {
+        part: memoryview(tensor.contiguous().view(torch.uint8).flatten().numpy()) for part, tensor in encoded.items()
+    }
+    return written, error_of(original, decoded)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let every thread compute for itself while the block runs: pieces are worked on side by side already."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rows(step: Recode) -> int:
+    """Return how many rows are at hand."""
+    _, place = step.source[0]
+    whole = step.source_form
+    bits = whole.bits if isinstance(whole, Encoding) else _DTYPES[whole].itemsize * 8
+    return place.run.nbytes * 8 // (bits * step.columns)
+
+
+def _tensors(form: Form, weight: str, shape: tuple[int, int], read: Mapping[str, memoryview]) -> dict[str, Tensor]:
+    if not isinstance(form, Encoding):
+        return {"weight": torch.frombuffer(read["weight"], dtype=_DTYPES[form]).view(shape)}
+    kinds = {name.rpartition(".")[2]: kind for name, kind in form.parts("x.weight", shape).items()}
+    return {
+        part: torch.frombuffer(data, dtype=_DTYPES[kinds[part][0]]).view(kinds[part][1]) for part, data in read.items()
+    }
+
+
+def _decoded(form: Form, parts: Mapping[str, Tensor]) -> Tensor:
+    return decode_rows(form, parts) if isinstance(form, Encoding) else parts["weight"].to(torch.float32)
+
+
+def _encoded(form: Form, rows: Tensor) -> dict[str, Tensor]:
+    return encode_rows(form, rows) if isinstance(form, Encoding) else {"weight": rows.to(_DTYPES[form])}
