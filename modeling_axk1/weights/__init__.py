@@ -3,11 +3,15 @@
     names        config -> every tensor's name, shape and meaning; parameters total and active
     dtypes       the format's element types and their widths
     header       read and validate the header of one safetensors file
-    store        where a checkpoint's files lie
+    store        where a checkpoint's files lie: a folder
+    store_http   its siblings on the web: a hub's repository, a web server's folder
+    ranges       parts of files over HTTP, whole or not at all
+    place        what people name a place by -> its store
     checkpoint   its index, its shards, and whether they agree
     coverage     what a checkpoint lacks, has too much or has in another shape, against its config
     plan         which tensor goes into which shard (pure)
     write        RawTensor -> shards and index, the index last
+    sparse       a checkpoint of holes, to rehearse with
     inspect      what a checkpoint holds, from its headers
     verify       everything that can be wrong with a checkpoint, as a list
     values       NaN and infinity by bit patterns

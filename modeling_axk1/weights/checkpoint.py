@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.weights.header import Header, TensorInfo
 from modeling_axk1.weights.plan import INDEX_FILE, SINGLE_FILE
-from modeling_axk1.weights.store import Folder, Store, read_small
+from modeling_axk1.weights.store import Folder, Store, check_file_name, read_small
 from modeling_axk1.weights.strict_json import check_name, parse_object
+
+MAX_SHARDS = 10_000  # each of them is a request to a server
 
 
 @dataclass
@@ -43,7 +46,7 @@ def scan_checkpoint(place: Path | Store) -> Checkpoint:
     if store.exists(INDEX_FILE):
         _scan_indexed(found)
     elif store.exists(SINGLE_FILE):
-        _scan_shard(found, SINGLE_FILE)
+        _scan_shards(found, Counter({SINGLE_FILE: 0}))
         _report_strangers(found, {SINGLE_FILE})
     else:
         found.problems.append(f"{store.name} must hold {INDEX_FILE} or {SINGLE_FILE}, and holds neither")
@@ -73,14 +76,16 @@ def _scan_indexed(found: Checkpoint) -> None:
         found.problems.append(f"{INDEX_FILE}: weight_map must map tensors to file names")
         return
     placed = Counter(weight_map.values())
+    if len(placed) > MAX_SHARDS:
+        found.problems.append(f"{INDEX_FILE} must name at most {MAX_SHARDS:,} files, got {len(placed):,}")
+        return
     try:
         for name in (*weight_map, *placed):
             check_name(name, INDEX_FILE)
     except WeightsError as error:
         found.problems.append(str(error))
         return
-    for shard in sorted(placed):
-        _scan_shard(found, shard, placed[shard])
+    _scan_shards(found, placed)
     _compare_with_index(found, weight_map)
     _report_strangers(found, set(placed))
     total = index["metadata"].get("total_size") if isinstance(index.get("metadata"), dict) else None
@@ -89,16 +94,25 @@ def _scan_indexed(found: Checkpoint) -> None:
         found.problems.append(f"{INDEX_FILE}: total_size must be {nbytes:,}, the tensors' bytes, got {total!r:.60}")
 
 
-def _scan_shard(found: Checkpoint, shard: str, placed: int = 0) -> None:
-    try:
-        there = found.store.exists(shard)
-        if "/" in shard or not shard.endswith(".safetensors"):
-            raise WeightsError(f"a shard must be a .safetensors file in the folder itself, got {shard}")
-        if not there:
-            raise WeightsError(f"{shard} is missing; the index places {placed} tensors in it")
-        found.shards[shard] = found.store.header(shard)
-    except (WeightsError, OSError) as error:
-        found.problems.append(reason(error, shard))
+def _scan_shards(found: Checkpoint, placed: Counter[str]) -> None:
+    """Read the header of every shard, many at once from afar; results and problems come in the order of names."""
+    shards = sorted(placed)
+    with ThreadPoolExecutor(found.store.readers) as pool:
+        headers = [pool.submit(_header, found.store, shard) for shard in shards]
+        for shard, header in zip(shards, headers, strict=True):
+            try:
+                found.shards[shard] = header.result()
+            except FileNotFoundError:
+                found.problems.append(f"{shard} is missing; the index places {placed[shard]} tensors in it")
+            except (WeightsError, OSError) as error:
+                found.problems.append(reason(error, shard))
+
+
+def _header(store: Store, shard: str) -> Header:
+    check_file_name(shard, store.name)
+    if "/" in shard or not shard.endswith(".safetensors"):
+        raise WeightsError(f"a shard must be a .safetensors file in the folder itself, got {shard}")
+    return store.header(shard)
 
 
 def _compare_with_index(found: Checkpoint, weight_map: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ once, and an entry holds nothing else than the format's three keys.
 """
 
 import json
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -50,9 +51,10 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """Read the header of the file at `path`; raises WeightsError naming the file and tensor, or OSError."""
-    if not path.is_file():
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise WeightsError(f"{path.name} must be a regular file")
-    file_size = path.stat().st_size
+    file_size = status.st_size
     with path.open("rb") as file:
         length = header_length(file.read(8), file_size, path.name)
         return parse_header(file.read(length), file_size, path.name)

@@ -96,7 +96,7 @@ def lay_out(
         if len(tensors) != sum(len(bundles[member].tensors) for member in group) or not seen.isdisjoint(tensors):
             raise WeightsError("a plan must hold every tensor once, got one twice")
         seen |= tensors.keys()
-        file_name = _file_name(number, len(groups))
+        file_name = shard_file_name(number, len(groups))
         steps = [step for member in group for step in bundles[member].steps]
         shards.append(_shard(folder + file_name, tensors, steps, metadata))
         listed.append(Shard(file_name, tuple(tensors), sum(bundle_bytes[member] for member in group)))
@@ -132,7 +132,7 @@ def plan_shards(sizes: Mapping[str, int], max_shard_bytes: int = DEFAULT_SHARD_B
         raise WeightsError(f"max_shard_bytes must be at least 1, got {max_shard_bytes}")
     groups = _fill(list(sizes.items()), max_shard_bytes)
     return [
-        Shard(_file_name(number, len(groups)), tuple(group), sum(sizes[name] for name in group))
+        Shard(shard_file_name(number, len(groups)), tuple(group), sum(sizes[name] for name in group))
         for number, group in enumerate(groups, start=1)
     ]
 
@@ -168,5 +168,6 @@ def parse_size(text: str) -> int:
     return int(match[1]) * _UNITS[match[2].upper()]
 
 
-def _file_name(number: int, count: int) -> str:
+def shard_file_name(number: int, count: int) -> str:
+    """Return the name of shard `number`, from 1 to `count`, as transformers and the hub expect it."""
     return SINGLE_FILE if count == 1 else f"model-{number:05d}-of-{count:05d}.safetensors"

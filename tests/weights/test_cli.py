@@ -3,14 +3,14 @@
 import json
 import subprocess
 import sys
-from math import prod
 from pathlib import Path
 
 import pytest
 
 from modeling_axk1.weights.header import read_header
-from modeling_axk1.weights.names import expected_tensors, parameters
-from modeling_axk1.weights.plan import INDEX_FILE, plan_shards
+from modeling_axk1.weights.names import parameters
+from modeling_axk1.weights.plan import INDEX_FILE
+from modeling_axk1.weights.sparse import write_sparse_checkpoint
 from tests.weights.checkpoints import RELEASE, TINY, bf16, edit_header, edit_json, names_in, tiny_tensors, write_tiny
 
 SHARD = "model-00002-of-00003.safetensors"
@@ -244,28 +244,9 @@ def test_torch_and_transformers_are_never_imported(folder):
 
 def test_the_release_at_full_size_is_inspected_and_its_headers_verified(run_axk1, tmp_path):
     """The true 976 tensors in files of holes: 1.04 TB by their sizes, next to nothing on the disk."""
-    write_sparse_release(tmp_path)
+    write_sparse_checkpoint(tmp_path, RELEASE)
     found = json.loads(run_axk1("weights", "inspect", tmp_path, "--json").stdout)
     result = run_axk1("weights", "verify", tmp_path, "--headers-only")
     assert (found["tensors"], found["parameters"], found["bytes"]) == (976, 518_983_059_456, 1_037_966_118_912)
     assert (found["active_parameters"], found["layout"], found["missing"]) == (32_779_339_776, "fused", [])
     assert (result.returncode, result.stderr) == (0, "")
-
-
-def write_sparse_release(folder: Path) -> None:
-    expected = expected_tensors(RELEASE)
-    sizes = {name: 2 * prod(spec.shape) for name, spec in expected.items()}
-    shards = plan_shards(sizes)
-    for shard in shards:
-        header, end = {}, 0
-        for name in shard.tensors:
-            offsets = [end, end + sizes[name]]
-            header[name] = {"dtype": "BF16", "shape": expected[name].shape, "data_offsets": offsets}
-            end += sizes[name]
-        text = json.dumps(header).encode()
-        with (folder / shard.file_name).open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            file.truncate(8 + len(text) + end)
-    weight_map = {name: shard.file_name for shard in shards for name in shard.tensors}
-    (folder / INDEX_FILE).write_text(json.dumps({"weight_map": weight_map}))
-    (folder / "config.json").write_text(json.dumps(RELEASE | {"torch_dtype": "bfloat16"}))
