@@ -3,15 +3,24 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modeling_axk1.errors import UsageError
 
-app = typer.Typer(help="Read and check safetensors checkpoints; torch is not imported.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from modeling_axk1.weights.execute import Execution
+    from modeling_axk1.weights.order import Sharding
+    from modeling_axk1.weights.plan import Plan
+
+app = typer.Typer(help="Check, move, convert and shrink safetensors checkpoints of any size.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="PATH", help="Folder with the weights and their config.json.")]
+Place = Annotated[
+    str, typer.Argument(metavar="PLACE", help="Folder, owner/name[@revision] on the hub, or http(s) address.")
+]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="New folder, or an empty one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
@@ -74,29 +83,244 @@ def verify(
         raise typer.Exit(1)
 
 
+By = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        help="size; layer or stage (none crosses one); expert-rank or tensor-rank (a folder for each rank).",
+        metavar="WHAT",
+    ),
+]
+Parts = Annotated[int | None, typer.Option("--parts", help="How many stages or ranks.", min=1, metavar="N")]
+ShardSize = Annotated[
+    str | None,
+    typer.Option(
+        "--shard-size", help="Most bytes of tensors in one shard, like 5GB or 1GiB; 5GB, and whole layers by layer."
+    ),
+]
+InOrder = Annotated[
+    str, typer.Option("--order", help="model (a reader can stream), stored (as it was) or name.", metavar="ORDER")
+]
+Memory = Annotated[str, typer.Option("--memory", help="Most memory to use, whatever the sizes of tensors.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Threads; as many as cores.", min=1, metavar="N")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")]
+LayoutOption = Annotated[
+    str | None, typer.Option("--layout", help="Routed experts fused or per-expert (vLLM).", metavar="LAYOUT")
+]
+To = Annotated[
+    str | None,
+    typer.Option("--to", help="fp8, int8 or int4; bf16, fp16 or fp32, which dequantises too.", metavar="FORM"),
+]
+GroupSize = Annotated[
+    int | None, typer.Option("--group-size", help="Inputs that share a scale of int8 or int4; 128.", metavar="N")
+]
+ModelType = Annotated[
+    str | None, typer.Option("--model-type", help="axk1, or AXK1 for vLLM up to 0.25.", metavar="TYPE")
+]
+RouterBiasOption = Annotated[
+    str, typer.Option("--router-bias", help="keep, zeros (vLLM wants them) or drop.", metavar="WHAT")
+]
+DropMtp = Annotated[bool, typer.Option("--drop-mtp", help="Leave out the layer for multi-token prediction.")]
+MtpFrom = Annotated[
+    Path | None, typer.Option("--mtp-from", help="Take that layer from another checkpoint.", metavar="PATH")
+]
+
+
 @app.command()
 def plan(
     path: Folder,
-    shard_size: Annotated[
-        str, typer.Option("--shard-size", help="Most bytes of tensors in one shard, like 5GB, 500MB or 1GiB.")
-    ] = "5GB",
+    by: By = "size",
+    parts: Parts = None,
+    shard_size: ShardSize = None,
+    order: InOrder = "model",
+    layout: LayoutOption = None,
+    to: To = None,
+    group_size: GroupSize = None,
+    model_type: ModelType = None,
+    router_bias: RouterBiasOption = "keep",
+    drop_mtp: DropMtp = False,
+    mtp_from: MtpFrom = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the shards a checkpoint would have at another size, writing nothing.
+    """Show the shards that reshard or convert would write, with the same options, and write nothing.
 
     Example: axk1 weights plan ./A.X-K1 --shard-size 20GB
     """
-    from modeling_axk1.weights.checkpoint import open_checkpoint
-    from modeling_axk1.weights.plan import parse_size, plan_shards
+    from modeling_axk1.weights.convert import Conversion, plan_convert
+    from modeling_axk1.weights.reshard import plan_reshard
 
-    limit = parse_size(shard_size)
-    checkpoint = open_checkpoint(_folder(path))
-    shards = plan_shards({name: tensor.nbytes for _, name, tensor in checkpoint.tensors()}, limit)
-    if as_json:
-        typer.echo(json.dumps({"shards": [asdict(shard) for shard in shards]}, indent=2))
+    conversion = Conversion(layout, to, group_size, model_type, router_bias, drop_mtp, mtp_from)  # type: ignore[arg-type]
+    sharding = _sharding(by, parts, shard_size, order)
+    if conversion == Conversion():
+        planned, _ = plan_reshard(_folder(path), sharding)
+    else:
+        planned, _ = plan_convert(_folder(path), conversion, sharding)
+    _show_plan(planned, as_json)
+
+
+@app.command()
+def reshard(
+    path: Folder,
+    out: Out,
+    by: By = "size",
+    parts: Parts = None,
+    shard_size: ShardSize = None,
+    order: InOrder = "model",
+    memory: Memory = "1GiB",
+    workers: Workers = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the same tensors into other shards; folders of ranks are joined again.
+
+    OUT appears when it is whole. Interrupted, also by kill -9, the same command goes on where it stopped.
+
+    Example: axk1 weights reshard ./A.X-K1 ./by-layer --by layer
+
+    Example: axk1 weights reshard ./A.X-K1 ./ranks --by expert-rank --parts 8
+    """
+    from modeling_axk1.weights.execute import execute
+    from modeling_axk1.weights.plan import parse_size
+    from modeling_axk1.weights.reshard import plan_reshard
+
+    planned, stores = plan_reshard(_folder(path), _sharding(by, parts, shard_size, order))
+    if dry_run:
+        _show_plan(planned, as_json)
         return
-    for shard in shards:
-        typer.echo(f"{shard.file_name}  {len(shard.tensors):>5,} tensors  {shard.nbytes:>17,} bytes")
+    _show_execution(
+        execute(planned, stores, out, memory=parse_size(memory), workers=workers, description="resharding"), as_json
+    )
+
+
+@app.command()
+def convert(
+    path: Folder,
+    out: Out,
+    layout: LayoutOption = None,
+    to: To = None,
+    group_size: GroupSize = None,
+    model_type: ModelType = None,
+    router_bias: RouterBiasOption = "keep",
+    drop_mtp: DropMtp = False,
+    mtp_from: MtpFrom = None,
+    by: By = "size",
+    parts: Parts = None,
+    shard_size: ShardSize = None,
+    order: InOrder = "model",
+    memory: Memory = "1GiB",
+    workers: Workers = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Store the same weights otherwise: layout of the experts, dtype, FP8, INT8 or INT4; and back.
+
+    Says how far weights are off by rounding, all together and each (--json).
+    Interrupted, also by kill -9, the same command goes on where it stopped.
+
+    Example: axk1 weights convert ./A.X-K1 ./A.X-K1-FP8 --to fp8
+
+    Example: axk1 weights convert ./A.X-K1 ./for-vllm --layout per-expert --router-bias zeros
+    """
+    from modeling_axk1.weights.convert import Conversion, plan_convert
+    from modeling_axk1.weights.execute import execute
+    from modeling_axk1.weights.plan import parse_size
+
+    conversion = Conversion(layout, to, group_size, model_type, router_bias, drop_mtp, mtp_from)  # type: ignore[arg-type]
+    if conversion == Conversion():
+        raise UsageError("convert needs to know what shall be otherwise, such as --to fp8; see --help")
+    planned, stores = plan_convert(_folder(path), conversion, _sharding(by, parts, shard_size, order))
+    if dry_run:
+        _show_plan(planned, as_json)
+        return
+    _show_execution(
+        execute(planned, stores, out, memory=parse_size(memory), workers=workers, description="converting"), as_json
+    )
+
+
+@app.command()
+def fetch(
+    place: Place,
+    out: Out,
+    layers: Annotated[str | None, typer.Option("--layers", help='These layers, like "0-9,60".', metavar="LIST")] = None,
+    experts: Annotated[
+        str | None, typer.Option("--experts", help='These routed experts, like "0-23".', metavar="LIST")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="stage, expert-rank or tensor-rank, of which one --rank.", metavar="WHAT")
+    ] = None,
+    rank: Annotated[int | None, typer.Option("--rank", help="Which rank, from 0.", min=0, metavar="N")] = None,
+    parts: Parts = None,
+    shard_size: ShardSize = None,
+    memory: Memory = "1GiB",
+    workers: Workers = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring only what a rank, some layers or some experts need, by HTTP ranges.
+
+    PLACE is a repository of a hub (at $HF_ENDPOINT), an http address or a folder.
+    Interrupted, also by kill -9, the same command goes on where it stopped.
+
+    Example: axk1 weights fetch skt/A.X-K1 ./rank-3 --by expert-rank --rank 3 --parts 32
+
+    Example: axk1 weights fetch skt/A.X-K1@main ./experts --layers 5 --experts 0-7
+    """
+    from modeling_axk1.weights.execute import execute
+    from modeling_axk1.weights.fetch import Part, bytes_to_read, plan_fetch
+    from modeling_axk1.weights.plan import parse_size
+
+    part = Part(layers, experts, by, rank, parts)  # type: ignore[arg-type]
+    planned, store = plan_fetch(place, part, _sharding("size", None, shard_size, "model"))
+    if dry_run:
+        _show_plan(planned, as_json)
+        if not as_json:
+            typer.echo(f"{bytes_to_read(planned):,} bytes would be transferred")
+        return
+    _show_execution(
+        execute(planned, [store], out, memory=parse_size(memory), workers=workers, description="fetching"), as_json
+    )
+
+
+def _sharding(by: str, parts: int | None, shard_size: str | None, order: str) -> "Sharding":
+    from modeling_axk1.weights.order import Sharding
+    from modeling_axk1.weights.plan import parse_size
+
+    return Sharding(by, parts, parse_size(shard_size) if shard_size else None, order)  # type: ignore[arg-type]
+
+
+def _show_plan(plan: "Plan", as_json: bool) -> None:
+    if as_json:
+        shards = [
+            {"file_name": shard.file_name, "tensors": list(shard.starts), "nbytes": shard.nbytes}
+            for shard in plan.shards
+        ]
+        typer.echo(json.dumps({"shards": shards, "tensors": plan.tensors, "bytes": plan.nbytes}, indent=2))
+        return
+    width = max(len(shard.file_name) for shard in plan.shards)
+    for shard in plan.shards:
+        typer.echo(f"{shard.file_name:{width}}  {len(shard.starts):>6,} tensors  {shard.nbytes:>17,} bytes")
+    typer.echo(f"{len(plan.shards):,} shards, {plan.tensors:,} tensors, {plan.nbytes:,} bytes; nothing was written")
+
+
+def _show_execution(done: "Execution", as_json: bool) -> None:
+    from modeling_axk1.weights.errorsum import ErrorSum
+
+    errors = done.errors or {}
+    overall = sum(errors.values(), ErrorSum())
+    if as_json:
+        facts = {**asdict(done), "errors": {name: error.as_dict() for name, error in errors.items()}}
+        typer.echo(json.dumps({**facts, "overall_error": overall.as_dict() if errors else None}, indent=2))
+        return
+    resumed = f", {done.resumed_bytes:,} of them from an earlier run" if done.resumed_bytes else ""
+    if done.errors is None:
+        resumed = ", all there already"
+    typer.echo(f"{done.out}: {done.tensors:,} tensors, {done.shards:,} shards, {done.bytes:,} bytes{resumed}")
+    if errors and overall.squared_error:
+        typer.echo(f"rounding: {overall}")
+        for name in sorted(errors, key=lambda name: -errors[name].relative_rms)[:3]:
+            typer.echo(f"  most in {name}: {errors[name]}")
+    elif errors:
+        typer.echo("rounding: none, every value is exactly the same")
 
 
 def _folder(path: Path) -> Path:
