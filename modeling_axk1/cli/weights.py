@@ -3,11 +3,16 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modeling_axk1.errors import UsageError
+from modeling_axk1.weights.sizes import human_bytes, human_count
+
+if TYPE_CHECKING:
+    from modeling_axk1.weights.inspect import Inspection
+    from modeling_axk1.weights.names import Layout
 
 if TYPE_CHECKING:
     from modeling_axk1.weights.execute import Execution
@@ -18,35 +23,74 @@ app = typer.Typer(help="Check, move, convert and shrink safetensors checkpoints 
 
 Folder = Annotated[Path, typer.Argument(metavar="PATH", help="Folder with the weights and their config.json.")]
 Place = Annotated[
-    str, typer.Argument(metavar="PLACE", help="Folder, owner/name[@revision] on the hub, or http(s) address.")
+    str, typer.Argument(metavar="PLACE", help="Folder, https://host/folder/, or owner/name[@revision] on the hub.")
 ]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="New folder, or an empty one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
+_SHOWN = 20  # names of missing or extra tensors: a screen of them
+
 
 @app.command()
-def inspect(path: Folder, as_json: AsJson = False) -> None:
+def inspect(
+    place: Place,
+    shards: Annotated[bool, typer.Option("--shards", help="List the shards, with tensors and bytes of each.")] = False,
+    tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor: dtype, shape, shard.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say what a checkpoint holds, and what is missing or extra by its config.
 
-    Only headers are read, so a terabyte takes a moment.
+    Only headers are read, so a terabyte takes a moment, on the hub as well as here.
 
-    Example: axk1 weights inspect ./A.X-K1
+    Example: axk1 weights inspect skt/A.X-K1 --shards
     """
-    from modeling_axk1.weights.inspect import inspect
+    from modeling_axk1.weights.checkpoint import open_checkpoint
+    from modeling_axk1.weights.inspect import describe
+    from modeling_axk1.weights.place import open_place
 
-    found = inspect(_folder(path))
+    checkpoint = open_checkpoint(open_place(place))
+    found = describe(checkpoint)
+    shard_list: list[dict[str, Any]] = [
+        {"file": file, "tensors": len(header.tensors), "bytes": header.file_size}
+        for file, header in checkpoint.shards.items()
+    ]
+    tensor_list: list[dict[str, Any]] = [
+        {"name": name, "dtype": tensor.dtype, "shape": tensor.shape, "bytes": tensor.nbytes, "shard": file}
+        for file, name, tensor in checkpoint.tensors()
+    ]
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=2))
+        lists = ({"shard_list": shard_list} if shards else {}) | ({"tensor_list": tensor_list} if tensors else {})
+        typer.echo(json.dumps({**asdict(found), **lists}, indent=2))
         return
-    typer.echo(f"{found.tensors:,} tensors in {found.shards:,} shards, {found.bytes:,} bytes, layout {found.layout}")
-    active = f", {found.active_parameters:,} active per token" if found.active_parameters is not None else ""
-    typer.echo(f"{found.parameters:,} parameters{active}")
+    _show_inspection(found)
+    if shards:
+        for shard in shard_list:
+            size = human_bytes(shard["bytes"])
+            typer.echo(f"{shard['file']}  {shard['tensors']:>6,} tensors  {size:>7}  {shard['bytes']:>15,} bytes")
+    if tensors:
+        for tensor in tensor_list:
+            shape = "x".join(map(str, tensor["shape"])) or "scalar"
+            typer.echo(f"{tensor['name']}  {tensor['dtype']}  {shape}  {tensor['shard']}")
+
+
+def _show_inspection(found: "Inspection") -> None:
+    parameters = f"{human_count(found.parameters)} parameters ({found.parameters:,})"
+    if found.active_parameters is not None:
+        parameters += f", {human_count(found.active_parameters)} active per token ({found.active_parameters:,})"
+    typer.echo(found.place)
+    typer.echo(parameters)
+    typer.echo(f"{found.tensors:,} tensors in {found.shards:,} shards, layout {found.layout}")
+    typer.echo(f"{human_bytes(found.bytes)} of weights ({found.bytes:,} bytes)")
     typer.echo("dtypes: " + ", ".join(f"{dtype} ({count:,})" for dtype, count in found.dtypes.items()))
+    if found.bytes_read is not None:
+        typer.echo(f"fetched: {human_bytes(found.bytes_read)} ({found.bytes_read:,} bytes)")
     if found.missing is None or found.extra is None:
         typer.echo("no config.json of A.X K1 here: missing and extra tensors are not known")
         return
     for title, names in (("missing", found.missing), ("extra", found.extra)):
-        typer.echo(f"{title}: {len(names):,}" + "".join(f"\n  {name}" for name in names))
+        more = len(names) - _SHOWN
+        listed = [*names[:_SHOWN], *([f"... and {more:,} more: --json lists them"] if more > 0 else [])]
+        typer.echo(f"{title}: {len(names):,}" + "".join(f"\n  {name}" for name in listed))
 
 
 @app.command()
@@ -321,6 +365,31 @@ def _show_execution(done: "Execution", as_json: bool) -> None:
             typer.echo(f"  most in {name}: {errors[name]}")
     elif errors:
         typer.echo("rounding: none, every value is exactly the same")
+
+
+@app.command()
+def rehearse(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A config.json, or a place that has one.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write into; it must hold no checkpoint.")],
+    shards: Annotated[int, typer.Option("--shards", help="Number of files.")] = 260,
+    per_expert: Annotated[bool, typer.Option("--per-expert", help="One tensor for each expert.")] = False,
+) -> None:
+    """Write a checkpoint of holes: true names, headers and sizes, no weights, a few MB of disk.
+
+    With it you can try storage and tools on the release's terabyte
+    before you move it. All its weights read as zeros.
+
+    Example: axk1 weights rehearse skt/A.X-K1 ./rehearsal
+    """
+    from modeling_axk1.weights.place import open_place
+    from modeling_axk1.weights.sparse import write_sparse_checkpoint
+    from modeling_axk1.weights.store import read_small
+    from modeling_axk1.weights.strict_json import parse_object
+
+    raw = Path(config).read_bytes() if Path(config).is_file() else read_small(open_place(config), "config.json")
+    layout: Layout = "per-expert" if per_expert else "fused"
+    report = write_sparse_checkpoint(out, parse_object(raw, "config.json"), shards, layout)
+    typer.echo(f"{report.tensors:,} tensors in {shards:,} shards, {human_bytes(report.nbytes)} of holes: {out}")
 
 
 def _folder(path: Path) -> Path:

@@ -12,6 +12,7 @@
     plan         which tensor goes into which shard (pure)
     write        RawTensor -> shards and index, the index last
     sparse       a checkpoint of holes, to rehearse with
+    sizes        numbers of bytes and parameters as people say them
     inspect      what a checkpoint holds, from its headers
     verify       everything that can be wrong with a checkpoint, as a list
     values       NaN and infinity by bit patterns

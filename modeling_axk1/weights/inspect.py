@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from modeling_axk1.weights.checkpoint import open_checkpoint
+from modeling_axk1.weights.checkpoint import Checkpoint, open_checkpoint
 from modeling_axk1.weights.coverage import coverage, layout_of
 from modeling_axk1.weights.names import is_axk1, parameters
 from modeling_axk1.weights.store import Store
@@ -32,7 +32,11 @@ def inspect(place: Path | Store) -> Inspection:
 
     Example: `inspect(open_place("skt/A.X-K1")).parameters`.
     """
-    checkpoint = open_checkpoint(place)
+    return describe(open_checkpoint(place))
+
+
+def describe(checkpoint: Checkpoint) -> Inspection:
+    """Describe a sound checkpoint that was read already; raises WeightsError when its config names no model."""
     tensors = {name: tensor for _, name, tensor in checkpoint.tensors()}
     config = checkpoint.config if is_axk1(checkpoint.config or {}) else None
     differences = coverage(checkpoint) if config else None

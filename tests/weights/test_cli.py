@@ -12,6 +12,7 @@ from modeling_axk1.weights.names import parameters
 from modeling_axk1.weights.plan import INDEX_FILE
 from modeling_axk1.weights.sparse import write_sparse_checkpoint
 from tests.weights.checkpoints import RELEASE, TINY, bf16, edit_header, edit_json, names_in, tiny_tensors, write_tiny
+from tests.weights.range_server import range_server
 
 SHARD = "model-00002-of-00003.safetensors"
 
@@ -177,7 +178,7 @@ def test_headers_only_leaves_values_alone(run_axk1, folder):
 def test_inspect_in_words_and_in_json(run_axk1, folder):
     words = run_axk1("weights", "inspect", folder).stdout
     assert "48 tensors in 3 shards" in words
-    assert f"{parameters(TINY).active:,} active per token" in words
+    assert f"active per token ({parameters(TINY).active:,})" in words
     found = json.loads(run_axk1("weights", "inspect", folder, "--json").stdout)
     assert found["parameters"] == parameters(TINY).total
     assert (found["tensors"], found["shards"], found["layout"], found["missing"], found["extra"]) == (
@@ -187,6 +188,47 @@ def test_inspect_in_words_and_in_json(run_axk1, folder):
         [],
         [],
     )
+
+
+def test_inspect_lists_shards_and_tensors(run_axk1, folder):
+    words = run_axk1("weights", "inspect", folder, "--shards", "--tensors").stdout
+    assert f"{SHARD}      18 tensors  " in words
+    assert "model.embed_tokens.weight  BF16  32x8  model-00001-of-00003.safetensors\n" in words
+    found = json.loads(run_axk1("weights", "inspect", folder, "--shards", "--tensors", "--json").stdout)
+    assert [shard["file"] for shard in found["shard_list"]] == [name for name in names_in(folder) if "-of-" in name]
+    assert {tensor["name"] for tensor in found["tensor_list"]} == tiny_tensors().keys()
+
+
+def test_inspect_reads_a_web_server_and_says_what_it_fetched(run_axk1, folder):
+    with range_server(folder) as server:
+        words = run_axk1("weights", "inspect", server.address).stdout
+        found = json.loads(run_axk1("weights", "inspect", server.address, "--json").stdout)
+    assert words.startswith(f"{server.address}\n")
+    assert "48 tensors in 3 shards" in words
+    assert f"({found['bytes_read']:,} bytes)" in words
+    assert found["missing"] == found["extra"] == []
+
+
+def test_a_hub_that_is_not_there_is_one_line(run_axk1, folder):
+    result = run_axk1("weights", "inspect", "owner/name", env={"HF_ENDPOINT": "http://127.0.0.1:9"})
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "owner/name is no folder here, and as a repository: " in result.stderr
+
+
+def test_many_missing_tensors_are_a_screen_in_words_and_all_in_json(run_axk1, folder):
+    rebuild(folder, {"model.norm.weight": bf16((8,))})
+    assert "... and 26 more: --json lists them" in run_axk1("weights", "inspect", folder).stdout
+    assert len(json.loads(run_axk1("weights", "inspect", folder, "--json").stdout)["missing"]) == 46
+
+
+@pytest.mark.parametrize("source", ["config.json", "."])
+def test_rehearse_writes_holes_for_a_config_or_a_place(run_axk1, folder, tmp_path, source):
+    out = tmp_path / "rehearsal"
+    said = run_axk1("weights", "rehearse", folder / source, out, "--shards", 7, "--per-expert").stdout
+    assert said.startswith("68 tensors in 7 shards, ")
+    assert run_axk1("weights", "verify", out).returncode == 0
+    assert run_axk1("weights", "rehearse", folder / source, out).stderr.count("\n") == 1
 
 
 def test_plan_shows_another_size_and_writes_nothing(run_axk1, folder):
@@ -224,7 +266,7 @@ def test_an_unsound_checkpoint_is_one_line_and_exit_1(run_axk1, folder, verb):
     assert (result.returncode, result.stderr) == (1, f"axk1: error: {message}\n")
 
 
-@pytest.mark.parametrize("verb", ["inspect", "verify", "plan"])
+@pytest.mark.parametrize("verb", ["inspect", "verify", "plan", "rehearse"])
 def test_help_teaches_with_an_example(run_axk1, verb):
     assert f"Example: axk1 weights {verb} " in run_axk1("weights", verb, "--help").stdout
 
