@@ -6,7 +6,8 @@ from typing import Any
 from modeling_axk1.errors import WeightsError
 
 MAX_NAME = 512
-MAX_VALUES = 4_000_000  # half a million tensors in one header
+MAX_VALUES = 1_000_000  # 142 thousand tensors in one file, a million in one index
+MAX_BEYOND_ASCII = 16_000_000
 
 
 def parse_object(raw: bytes, what: str) -> dict[str, Any]:
@@ -24,8 +25,15 @@ def parse_json(raw: bytes, what: str) -> Any:
     values = sum(raw.count(mark) for mark in b"[{,")
     if values > MAX_VALUES:
         raise WeightsError(f"{what} must hold at most {MAX_VALUES:,} JSON values, got about {values:,}")
+    if len(raw) > MAX_BEYOND_ASCII and not raw.isascii():  # one wide character makes every one of them four bytes
+        raise WeightsError(f"{what} must be ASCII beyond {MAX_BEYOND_ASCII:,} bytes, got {len(raw):,} with others")
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_constant)
+        return json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_once_each,
+            parse_constant=_no_constant,
+            parse_int=_no_minus_zero if b"-0" in raw else None,
+        )
     except RecursionError:
         raise WeightsError(f"{what} must be a JSON object, got nesting too deep to read") from None
     except ValueError as error:
@@ -49,3 +57,10 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not a JSON value")
+
+
+def _no_minus_zero(text: str) -> int:
+    # 0 to Python, a float to the stock library's parser.
+    if text == "-0":
+        raise ValueError("-0 is not an integer")
+    return int(text)
