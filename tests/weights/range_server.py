@@ -3,6 +3,7 @@
 import re
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import Counter
@@ -213,3 +214,9 @@ def range_server(folder: Path, trick: Callable[[Handler], bool] = lambda handler
     finally:
         server.shutdown()
         server.server_close()
+
+
+if __name__ == "__main__":  # in a process of its own, until its standard input ends: for measuring
+    with range_server(Path(sys.argv[1])) as served:
+        print(served.address, flush=True)
+        sys.stdin.read()
