@@ -132,7 +132,7 @@ def test_experts_that_are_not_alike_are_refused(name, shape):
 
 def test_experts_that_are_no_matrices_are_refused():
     with pytest.raises(WeightsError, match="of one shape to be fused"):
-        fused_tensors({name: (D,) for name in one_expert(0)})
+        fused_tensors(dict.fromkeys(one_expert(0), (D,)))
 
 
 def test_a_layer_both_fused_and_one_by_one_is_refused(tmp_path):
