@@ -16,6 +16,15 @@
     inspect      what a checkpoint holds, from its headers
     verify       everything that can be wrong with a checkpoint, as a list
     values       NaN and infinity by bit patterns
+    facts        what one reading of a file tells: digests, and values that are no numbers
+    state        the facts of a run that was stopped
+    survey       the facts of many files, on all cores
+    listing      which files a release consists of
+    manifest     MANIFEST.json: what every file and tensor must be
+    record       write MANIFEST.json and SHA256SUMS
+    claims      compare files with them
+    sign         key pairs and signatures
+    check        every file against manifest, sums and signature
     strict_json  JSON without duplicates, surprises or tracebacks
 
 Whoever needs one imports it from its module, so that nobody pays for the others.

@@ -21,12 +21,14 @@ shape, so that a tensor keeps it when it moves into another shard or is renamed;
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from modeling_axk1.errors import WeightsError
+from modeling_axk1.weights.checkpoint import Checkpoint
+from modeling_axk1.weights.facts import Facts
 from modeling_axk1.weights.header import MAX_HEADER_BYTES
 from modeling_axk1.weights.strict_json import check_name, parse_object
 
@@ -89,14 +91,25 @@ def parse_manifest(raw: bytes, what: str) -> Manifest:
     )
 
 
+def tensor_entries(checkpoint: Checkpoint, facts: Mapping[str, Facts]) -> dict[str, TensorEntry]:
+    """Return the entries of a checkpoint's tensors, as far as `facts`, by shard, tell their digests."""
+    return {
+        name: TensorEntry(shard, tensor.dtype, tensor.shape, digests[name])
+        for shard, name, tensor in checkpoint.tensors()
+        if shard in facts and (digests := facts[shard].tensors) is not None
+    }
+
+
 def compare_tensors(
-    expected: Mapping[str, TensorEntry], here: Mapping[str, TensorEntry], unread: Collection[str] = ()
+    expected: Mapping[str, TensorEntry], checkpoint: Checkpoint, facts: Mapping[str, Facts]
 ) -> list[str]:
     """Return one line for every tensor that is not as a manifest says, in whatever shard it lies.
 
-    `unread` are tensors that are here and could not be read: another line says so.
+    Tensors that are here and could not be read are left to the line that says why.
     """
-    problems = [f"{name} is missing: the manifest lists it" for name in expected.keys() - here.keys() - set(unread)]
+    here = tensor_entries(checkpoint, facts)
+    there = {name for _, name, _ in checkpoint.tensors()} | checkpoint.unread
+    problems = [f"{name} is missing: the manifest lists it" for name in expected.keys() - there]
     problems += [f"{name} in {here[name].shard} is not in the manifest" for name in here.keys() - expected.keys()]
     for name in expected.keys() & here.keys():
         wanted, got = expected[name], here[name]

@@ -55,19 +55,24 @@ class Survey:
     state: State
     facts: dict[str, Facts] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)  # bytes of each file
     remembered: list[str] = field(default_factory=list)  # files not read now, as an earlier run had
-    remembered_bytes: int = 0
 
     def close(self, *, done: bool) -> None:
         """Forget all when the run is `done`; otherwise keep it for the next one, which may go on after a repair."""
         self.state.close(done=done)
 
+    def digests(self) -> dict[str, str]:
+        """Return the digests by file, where they were wanted and had."""
+        return {name: facts.sha256 for name, facts in self.facts.items() if facts.sha256}
+
     def notes(self) -> list[str]:
         """Return what a person should know about how this was found out."""
         notes = []
         if self.remembered:
+            nbytes = sum(self.sizes[name] for name in self.remembered)
             notes.append(
-                f"{len(self.remembered):,} files of {self.remembered_bytes:,} bytes were read by an earlier run and "
+                f"{len(self.remembered):,} files of {nbytes:,} bytes were read by an earlier run and "
                 "are unchanged since: not read again (--fresh reads all)"
             )
         if self.state.unsaved:
@@ -83,12 +88,12 @@ def survey(folder: Folder, files: Mapping[str, Header | None], wanted: Wanted, r
     """
     workers, chunk_bytes = reading.threads(), reading.chunk_bytes()
     found = Survey(State(reading.state, folder.folder, fresh=reading.fresh))
-    sizes = _look(folder, files, wanted, found)
+    unread = _look(folder, files, wanted, found)
     finished: list[str] = []
     stopped = threading.Event()
 
     with (
-        progress_bar(doing, total=sum(sizes.values()), in_bytes=True) as advance,
+        progress_bar(doing, total=sum(found.sizes[name] for name in unread), in_bytes=True) as advance,
         ThreadPoolExecutor(workers) as pool,
         ThreadPoolExecutor(workers) as helpers,
     ):
@@ -99,7 +104,7 @@ def survey(folder: Folder, files: Mapping[str, Header | None], wanted: Wanted, r
                     raise WeightsError("stopped")
                 advance(amount, note=name)
 
-            helper = helpers if len(sizes) - len(finished) < workers else None
+            helper = helpers if len(unread) - len(finished) < workers else None
             try:
                 path = _regular(folder, name)
                 then = identity(path.stat())
@@ -107,7 +112,7 @@ def survey(folder: Folder, files: Mapping[str, Header | None], wanted: Wanted, r
             finally:
                 finished.append(name)
 
-        futures = {pool.submit(read, name): name for name in sorted(sizes, key=lambda name: -sizes[name])}
+        futures = {pool.submit(read, name): name for name in sorted(unread, key=lambda name: -found.sizes[name])}
         try:
             for future in as_completed(futures):
                 name = futures[future]
@@ -125,22 +130,22 @@ def survey(folder: Folder, files: Mapping[str, Header | None], wanted: Wanted, r
     return found
 
 
-def _look(folder: Folder, files: Mapping[str, Header | None], wanted: Wanted, found: Survey) -> dict[str, int]:
-    """Take over what an earlier run found out; return the other files with their sizes."""
-    sizes = {}
+def _look(folder: Folder, files: Mapping[str, Header | None], wanted: Wanted, found: Survey) -> list[str]:
+    """Take over what an earlier run found out; return the other files."""
+    unread = []
     for name in files:
         try:
             status = _regular(folder, name).stat()
         except (WeightsError, OSError) as error:
             found.problems[name] = reason(error, name)
             continue
+        found.sizes[name] = status.st_size
         if facts := found.state.facts(name, identity(status), wanted):
             found.facts[name] = facts
             found.remembered.append(name)
-            found.remembered_bytes += status.st_size
         else:
-            sizes[name] = status.st_size
-    return sizes
+            unread.append(name)
+    return unread
 
 
 def _regular(folder: Folder, name: str) -> Path:

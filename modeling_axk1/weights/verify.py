@@ -13,7 +13,7 @@ from modeling_axk1.checksums import SUMS_FILE, parse_sums
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.weights.checkpoint import Checkpoint, reason, scan_checkpoint
 from modeling_axk1.weights.coverage import coverage
-from modeling_axk1.weights.facts import Facts, Wanted
+from modeling_axk1.weights.facts import Wanted
 from modeling_axk1.weights.manifest import TensorEntry, compare_tensors, read_manifest
 from modeling_axk1.weights.names import is_axk1
 from modeling_axk1.weights.store import Folder, read_small
@@ -165,13 +165,7 @@ def _check_bytes(
         report.problems += _problems_of(name, found, sums)
     report.problems += [f"{name} is listed in {SUMS_FILE} and is missing" for name in missing]
     if wanted_tensors is not None:
-        here = {
-            name: TensorEntry(shard, tensor.dtype, tensor.shape, digests[name])
-            for shard, name, tensor in checkpoint.tensors()
-            if (digests := found.facts.get(shard, Facts()).tensors) is not None
-        }
-        unread = {name for shard, name, _ in checkpoint.tensors() if shard in found.problems} | checkpoint.unread
-        report.problems += compare_tensors(wanted_tensors, here, unread)
+        report.problems += compare_tensors(wanted_tensors, checkpoint, found.facts)
     report.notes += found.notes()
     found.close(done=report.ok)
 
