@@ -44,6 +44,7 @@ def parse_sums(raw: bytes) -> dict[str, str]:
             raise ValueError(f"{where}: a path must be printable characters, got {ascii(name)[:60]}")
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ValueError(f"{where}: a path must stay inside the folder, got {name[:60]!r}")
+        name = PurePosixPath(name).as_posix()  # `find . -type f | xargs sha256sum` writes ./name
         if name in sums:
             raise ValueError(f"{where} names {name} a second time")
         sums[name] = match[1].lower()

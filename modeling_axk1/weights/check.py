@@ -8,12 +8,12 @@ from typing import TypeVar
 from modeling_axk1.checksums import SUMS_FILE
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.weights.checkpoint import Checkpoint, reason, scan_checkpoint
+from modeling_axk1.weights.claims import Claim, disagreements, read_own_manifest, read_sums
 from modeling_axk1.weights.facts import Wanted
 from modeling_axk1.weights.listing import MANIFEST_FILE, SIGNATURE_FILE, lies_in, list_files
 from modeling_axk1.weights.manifest import compare_tensors
-from modeling_axk1.weights.claims import Claim, disagreements, read_own_manifest, read_sums
 from modeling_axk1.weights.store import Folder
-from modeling_axk1.weights.survey import Reading, survey
+from modeling_axk1.weights.survey import Reading, is_there, survey
 
 T = TypeVar("T")
 
@@ -61,8 +61,8 @@ def check(
     folder = Folder(path)
     listing = list_files(folder)
     report = CheckReport(str(path), problems=list(listing.problems))
-    sums = _read(report, SUMS_FILE, lambda: read_sums(folder), there=folder.exists(SUMS_FILE))
-    own = _read(report, MANIFEST_FILE, lambda: read_own_manifest(folder), there=folder.exists(MANIFEST_FILE))
+    sums = _read(report, folder, SUMS_FILE, lambda: read_sums(folder))
+    own = _read(report, folder, MANIFEST_FILE, lambda: read_own_manifest(folder))
     signature = _read_signature(report, folder, key)
     claims = [claim for claim in (sums, own and own[0], signature) if claim]
     if not claims and not report.problems:
@@ -73,7 +73,7 @@ def check(
     report.problems += checkpoint.problems
     # Whoever made a claim may have listed what we leave out, such as git's files.
     listed = {name for claim in claims for name in claim.digests if name not in listing.files}
-    names = [*listing.files, *(name for name in sorted(listed) if folder.exists(name))]
+    names = [*listing.files, *(name for name in sorted(listed) if is_there(folder, name))]
     files = {name: checkpoint.shards.get(name) for name in names}
     found = survey(folder, files, Wanted(sha256=True, tensors=manifest is not None), reading, "checking")
     report.files, report.bytes = len(names), sum(found.sizes.values())
@@ -87,17 +87,18 @@ def check(
     left_out = [name for name in names if signature and lies_in(name, signature.silent) and name != SIGNATURE_FILE]
     report.unchecked += [f"{name}: the signature leaves it out" for name in left_out]
     report.unchecked += [f"{name}: belongs to git or a download tool" for name in listing.ignored if name not in listed]
+    report.problems = list(dict.fromkeys(report.problems))  # a link out of the folder is listed, and then not read
     report.notes += found.notes()
     found.close(done=report.ok)
     return report
 
 
-def _read(report: CheckReport, name: str, read: Callable[[], T], *, there: bool) -> T | None:
+def _read(report: CheckReport, folder: Folder, name: str, read: Callable[[], T], *, required: bool = False) -> T | None:
     """Return what `read` returns; None, and a line in the report, for a file that is missing or damaged."""
-    if not there:
-        report.unchecked.append(f"no {name} in the folder")
-        return None
     try:
+        if not required and not folder.exists(name):
+            report.unchecked.append(f"no {name} in the folder")
+            return None
         return read()
     except (WeightsError, OSError) as error:
         report.problems.append(reason(error, name))
@@ -108,8 +109,8 @@ def _read_signature(report: CheckReport, folder: Folder, key: Path | None) -> Cl
     if key:
         from modeling_axk1.weights.sign import read_signature
 
-        return _read(report, SIGNATURE_FILE, lambda: read_signature(folder, key), there=True)
-    if folder.exists(SIGNATURE_FILE):
+        return _read(report, folder, SIGNATURE_FILE, lambda: read_signature(folder, key), required=True)
+    if is_there(folder, SIGNATURE_FILE):
         report.unchecked.append(f"{SIGNATURE_FILE}: only the signer's public key can check it (--key)")
     else:
         report.unchecked.append(f"no {SIGNATURE_FILE} in the folder: nothing proves who made these files")

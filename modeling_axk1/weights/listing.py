@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from modeling_axk1.checksums import SUMS_FILE
 from modeling_axk1.errors import WeightsError
+from modeling_axk1.weights.checkpoint import reason
 from modeling_axk1.weights.store import Folder
 from modeling_axk1.weights.strict_json import check_name
 
@@ -67,8 +68,8 @@ def _add(found: Listing, folder: Folder, relative: str) -> None:
         if not folder.path(relative).is_file():
             raise WeightsError(f"{relative} must be a regular file")
         found.files.append(relative)
-    except WeightsError as error:
-        found.problems.append(str(error))
+    except (WeightsError, OSError) as error:
+        found.problems.append(reason(error, ascii(relative)[1:-1]))
 
 
 def _raise(error: OSError) -> None:

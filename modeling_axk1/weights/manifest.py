@@ -23,7 +23,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from modeling_axk1.errors import WeightsError
@@ -136,6 +136,8 @@ def _json(value: Any) -> str:
 
 def _file(name: str, entry: Any, what: str) -> FileEntry:
     check_name(name, what)
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise WeightsError(f"{what}: a path must stay inside the folder, got {name:.60}")
     if not isinstance(entry, dict) or entry.keys() != {"size", "sha256"}:
         raise WeightsError(f"{what}: {name} must have size and sha256, and nothing else")
     if type(entry["size"]) is not int or entry["size"] < 0:

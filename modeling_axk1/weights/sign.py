@@ -20,10 +20,10 @@ from typing import Any
 from modeling_axk1.checksums import SUMS_FILE
 from modeling_axk1.errors import UsageError, WeightsError
 from modeling_axk1.files import atomic_write
+from modeling_axk1.weights.claims import Claim, disagreements, read_own_manifest, read_sums
 from modeling_axk1.weights.facts import Wanted
 from modeling_axk1.weights.listing import IGNORED, MANIFEST_FILE, SIGNATURE_FILE, list_files
 from modeling_axk1.weights.record import check_writable, refuse
-from modeling_axk1.weights.claims import Claim, disagreements, read_own_manifest, read_sums
 from modeling_axk1.weights.store import Folder, read_small
 from modeling_axk1.weights.strict_json import check_name, parse_object
 from modeling_axk1.weights.survey import Reading, survey

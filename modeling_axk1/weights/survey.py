@@ -130,6 +130,14 @@ def survey(folder: Folder, files: Mapping[str, Header | None], wanted: Wanted, r
     return found
 
 
+def is_there(folder: Folder, name: str) -> bool:
+    """Whether there is something called `name`, be it of a kind that `survey` refuses to read."""
+    try:
+        return folder.exists(name)
+    except (WeightsError, OSError):
+        return True
+
+
 def _look(folder: Folder, files: Mapping[str, Header | None], wanted: Wanted, found: Survey) -> list[str]:
     """Take over what an earlier run found out; return the other files."""
     unread = []

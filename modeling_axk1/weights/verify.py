@@ -17,7 +17,7 @@ from modeling_axk1.weights.facts import Wanted
 from modeling_axk1.weights.manifest import TensorEntry, compare_tensors, read_manifest
 from modeling_axk1.weights.names import is_axk1
 from modeling_axk1.weights.store import Folder, read_small
-from modeling_axk1.weights.survey import Reading, Survey, survey
+from modeling_axk1.weights.survey import Reading, Survey, is_there, survey
 
 _CONFIG_DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32", "float64": "F64"}
 # Kept in float32 beside bfloat16 weights: rounding it would change which experts are chosen.
@@ -158,7 +158,7 @@ def _check_bytes(
     reading: Reading,
 ) -> None:
     others = sorted(sums.keys() - checkpoint.shards.keys())
-    missing = [name for name in others if not _is_there(folder, name)]
+    missing = [name for name in others if not is_there(folder, name)]
     files = checkpoint.shards | {name: None for name in others if name not in missing}
     found = survey(folder, files, wanted, reading, "verifying")
     for name in files:
@@ -181,10 +181,3 @@ def _problems_of(name: str, found: Survey, sums: dict[str, str]) -> list[str]:
     if name in sums and facts.sha256 != sums[name]:
         problems.append(f"{name} must have SHA-256 {sums[name]}, as {SUMS_FILE} says, got {facts.sha256}")
     return problems
-
-
-def _is_there(folder: Folder, name: str) -> bool:
-    try:
-        return folder.exists(name)
-    except (WeightsError, OSError):
-        return True  # not in a way that can be read: the survey says why
