@@ -50,11 +50,14 @@ class State:
         self._saved_at = time.monotonic()
         if path and Path(os.path.realpath(path)).is_relative_to(self._folder):
             raise UsageError(f"the state must lie outside the checkpoint's folder, got {path}")
-        if path and path.exists():
-            folder_then, files = _parse(path)
-            if not fresh and folder_then != self._folder:
+        try:
+            known = _parse(path) if path and path.exists() else None
+        except OSError as error:
+            self.path, self.unsaved, known = None, error.strerror, None
+        if known and not fresh:
+            folder_then, self._files = known
+            if folder_then != self._folder:
                 raise UsageError(f"{path} is the state of {folder_then}; use another file, or --fresh")
-            self._files = {} if fresh else files
 
     def facts(self, name: str, identity: list[int], wanted: Wanted) -> Facts | None:
         """Return what is known of a file that is as it was then; None unless that is all that is wanted."""
