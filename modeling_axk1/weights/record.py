@@ -91,7 +91,7 @@ def record(
 
 def check_writable(folder: Path) -> None:
     """Refuse a folder that cannot be written into before hours of reading, not after; raises WeightsError."""
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise WeightsError(f"{folder} cannot be written into: read-only, or not yours")
 
 

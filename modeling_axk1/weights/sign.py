@@ -147,22 +147,23 @@ def read_signature(folder: Folder, key: Path) -> Claim:
     verifier = library.verifying.Config()
     with _as_usage_error("the public key", key):
         verifier.use_elliptic_key_verifier(public_key=key)
-    digests, silent = _read_bundle(read_small(folder, SIGNATURE_FILE))
+    digests = _read_bundle(read_small(folder, SIGNATURE_FILE))
     # The library proves the bundle's content and compares it with what a hashing configuration finds. Ours "finds"
     # what we read in the bundle ourselves: then just that is proven, and files are compared later, line by line.
     try:
-        verifier.set_hashing_config(_declare(library, folder.folder.name, digests))
+        declared = _declare(library, folder.folder.name, digests)
+        verifier.set_hashing_config(declared)
         with contextlib.redirect_stdout(sys.stderr):  # it may print a warning
             verifier.verify(folder.folder, folder.path(SIGNATURE_FILE))
     except Exception as error:  # whatever hostile bytes make of a library that expects its own
         said = str(error).strip().splitlines()
         why = said[0] if said else "the signature does not fit what it signs"
         raise WeightsError(f"{SIGNATURE_FILE} is no valid signature by {key.name}: {why:.200}") from None
-    return Claim(SIGNATURE_FILE, digests, silent)
+    return Claim(SIGNATURE_FILE, digests, frozenset({SIGNATURE_FILE, *declared.left_out}))
 
 
-def _read_bundle(raw: bytes) -> tuple[dict[str, str], frozenset[str]]:
-    """Return the digests and the left-out paths in a bundle, unproven; raises WeightsError."""
+def _read_bundle(raw: bytes) -> dict[str, str]:
+    """Return the digests in a bundle, unproven; raises WeightsError."""
     try:
         envelope = parse_object(raw, SIGNATURE_FILE)["dsseEnvelope"]
         statement = parse_object(base64.b64decode(envelope["payload"], validate=True), SIGNATURE_FILE)
@@ -174,14 +175,13 @@ def _read_bundle(raw: bytes) -> tuple[dict[str, str], frozenset[str]]:
                 f"{serialization['method']}; the command model_signing can check it"
             )
         digests = {str(resource["name"]): str(resource["digest"]) for resource in resources}
-        silent = frozenset(str(path) for path in serialization.get("ignore_paths", []))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise WeightsError(f"{SIGNATURE_FILE} is no signature of a model as model-signing writes it") from None
     if len(digests) != len(resources):
         raise WeightsError(f"{SIGNATURE_FILE} must name every file once")
     for name in digests:
         check_name(name, SIGNATURE_FILE)
-    return digests, silent | {SIGNATURE_FILE}
+    return digests
 
 
 def _declare(library: ModuleType, name: str, digests: Mapping[str, str], *, links: bool = False) -> Any:
@@ -200,6 +200,11 @@ def _declare(library: ModuleType, name: str, digests: Mapping[str, str], *, link
     declared = library.manifest.Manifest(name, items, serialization)
 
     class Declared(library.hashing.Config):  # type: ignore[name-defined]
+        left_out: tuple[str, ...] = ()  # the proven ones, when it is asked to verify
+
+        def add_ignored_paths(self, *, model_path: Any, paths: Any) -> None:
+            self.left_out = tuple(map(str, paths))
+
         def hash(self, model_path: Any, *, files_to_hash: Any = None) -> Any:
             return declared
 

@@ -1,4 +1,4 @@
-"""A process that tests of this folder start once and kill many times."""
+"""What tests of this folder share: a process to start once and kill many times, and a folder of nobody special."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -68,3 +69,18 @@ def interrupted():
     yield running
     running.process.kill()
     running.process.wait()
+
+
+@pytest.fixture
+def unprivileged():
+    """A folder of somebody who is not root: for root no permission is ever missing."""
+    with tempfile.TemporaryDirectory() as home:
+        if os.geteuid() != 0:
+            yield Path(home)
+            return
+        os.chown(home, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            yield Path(home)
+        finally:
+            os.seteuid(0)

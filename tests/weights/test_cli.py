@@ -247,6 +247,13 @@ def test_plan_shows_another_size_and_writes_nothing(run_axk1, folder):
         ("verify", "no/such/folder"),
         ("inspect", "no/such/folder"),
         ("plan", ".", "--shard-size", "5 gigs"),
+        ("manifest", "no/such/folder"),
+        ("sign", "."),
+        ("check", "no/such/folder"),
+        ("verify", ".", "--workers", "0"),
+        ("verify", ".", "--memory", "1KB"),
+        ("verify", ".", "--state", "./state.json"),
+        ("verify", ".", "--headers-only", "--manifest", "MANIFEST.json"),
         ("verify",),
         ("verify", ".", "--no-such-option"),
         ("no-such-verb",),
@@ -266,7 +273,23 @@ def test_an_unsound_checkpoint_is_one_line_and_exit_1(run_axk1, folder, verb):
     assert (result.returncode, result.stderr) == (1, f"axk1: error: {message}\n")
 
 
-@pytest.mark.parametrize("verb", ["inspect", "verify", "plan", "rehearse"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "inspect",
+        "verify",
+        "plan",
+        "reshard",
+        "convert",
+        "fetch",
+        "diff",
+        "rehearse",
+        "manifest",
+        "keygen",
+        "sign",
+        "check",
+    ],
+)
 def test_help_teaches_with_an_example(run_axk1, verb):
     assert f"Example: axk1 weights {verb} " in run_axk1("weights", verb, "--help").stdout
 
@@ -274,7 +297,7 @@ def test_help_teaches_with_an_example(run_axk1, verb):
 def test_torch_and_transformers_are_never_imported(folder):
     code = (
         "import sys; from modeling_axk1.cli import main; from modeling_axk1.weights import inspect, write\n"
-        "for verb in ('inspect', 'verify', 'plan'):\n"
+        "for verb in ('inspect', 'verify', 'plan', 'manifest', 'check'):\n"
         "    sys.argv = ['axk1', 'weights', verb, sys.argv[-1]]\n"
         "    try: main()\n"
         "    except SystemExit as end: assert not end.code, end.code\n"

@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -139,21 +138,6 @@ def test_one_unreadable_file_does_not_keep_the_others_from_being_read(unprivileg
     found = survey(Folder(folder), shards, ALL, Reading(), "testing")
     assert found.problems == {shard.name: f"{shard.name}: Permission denied"}
     assert len(found.facts) == 2
-
-
-@pytest.fixture
-def unprivileged():
-    """A folder of somebody who is not root: for root no permission is ever missing."""
-    with tempfile.TemporaryDirectory() as home:
-        if os.geteuid() != 0:
-            yield Path(home)
-            return
-        os.chown(home, 65534, 65534)
-        os.seteuid(65534)
-        try:
-            yield Path(home)
-        finally:
-            os.seteuid(0)
 
 
 SLOW_VERIFY = """
