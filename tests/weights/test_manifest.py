@@ -46,8 +46,8 @@ def compare(expected, folder):
 
 
 def test_golden_bytes():
-    assert_golden("weights/MANIFEST.json", SMALL.text())
-    assert_golden("weights/MANIFEST-empty.json", Manifest({}, {}).text())
+    assert_golden("manifest/small.json", SMALL.text())
+    assert_golden("manifest/empty.json", Manifest({}, {}).text())
 
 
 @pytest.mark.parametrize("manifest", [SMALL, Manifest({}, {})])
