@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling_axk1.errors import WeightsError
+from modeling_axk1.weights.cut import CUT_FILE, Cut, cut_from_json
 from modeling_axk1.weights.header import Header, TensorInfo
 from modeling_axk1.weights.plan import INDEX_FILE, SINGLE_FILE
 from modeling_axk1.weights.store import Folder, Store, check_file_name, read_small
@@ -23,6 +24,8 @@ class Checkpoint:
     store: Store
     shards: dict[str, Header] = field(default_factory=dict)
     config: dict[str, Any] | None = None
+    cut: Cut | None = None  # which part of a model this is, where it is one
+    whole_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of the tensors that the cut went through
     problems: list[str] = field(default_factory=list)
     unread: set[str] = field(default_factory=set)  # tensors that the index places in shards that could not be read
 
@@ -43,6 +46,11 @@ def scan_checkpoint(place: Path | Store) -> Checkpoint:
     found = Checkpoint(store)
     if store.exists("config.json"):
         found.config = _read_object(found, "config.json")
+    if store.exists(CUT_FILE):
+        try:
+            found.cut, found.whole_shapes = cut_from_json(read_small(store, CUT_FILE))
+        except (WeightsError, OSError) as error:
+            found.problems.append(reason(error, CUT_FILE))
     if store.exists(INDEX_FILE):
         _scan_indexed(found)
     elif store.exists(SINGLE_FILE):

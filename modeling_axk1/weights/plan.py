@@ -83,8 +83,11 @@ def lay_out(
     """Put bundles into shards in the order given; return the shards, and the index unless there is only one.
 
     A shard ends where a bundle's group changes, or where the next would exceed `max_shard_bytes` (None: no limit).
-    `folder` goes before all file names and ends with a slash. Raises WeightsError for a tensor that comes twice.
+    `folder` goes before all file names and ends with a slash. Raises WeightsError for no tensors, or one that comes
+    twice.
     """
+    if not bundles:
+        raise WeightsError("a checkpoint must hold at least one tensor, got none")
     bundle_bytes = [sum(nbytes_of(*tensor) for tensor in bundle.tensors.values()) for bundle in bundles]
     runs = [list(run) for _, run in groupby(range(len(bundles)), key=lambda number: bundles[number].group)]
     groups = [
@@ -116,7 +119,7 @@ def _shard(
         starts[name] = end
         end += nbytes_of(*tensors[name])
     # Written as they lie: a disk likes it, and what is finished of a file is its beginning.
-    steps.sort(key=lambda step: starts[step.tensor])
+    steps.sort(key=lambda step: starts[step.tensor] + step.start)
     return PlannedShard(file_name, header, starts, tuple(steps), end)
 
 
