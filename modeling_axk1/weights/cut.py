@@ -47,6 +47,14 @@ class Cut:
     rank: int = 0
     ranks: int = 1
 
+    def __str__(self) -> str:
+        """Say which part, as in "expert-rank 1 of 8, experts 24-47"."""
+        said = [f"{self.division} {self.rank} of {self.ranks}"] if self.division else []
+        for what, numbers in (("layers", self.layers), ("experts", self.experts)):
+            if numbers is not None:
+                said.append(f"{what} {written_numbers(numbers)}")
+        return ", ".join(said) or "everything"
+
     @property
     def by_tensor(self) -> bool:
         """Whether matrices themselves are divided."""
@@ -63,7 +71,7 @@ class Whole:
 
     @classmethod
     def of(cls, config: Mapping[str, Any] | None, tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> "Whole":
-        """Count layers and experts by the tensors' names and shapes; raises WeightsError for more than any model has."""
+        """Count layers and experts by names and shapes of tensors; raises WeightsError for more than any model has."""
         layers = {layer + 1 for layer in map(layer_of, tensors) if layer is not None}
         experts = {int(match[1]) + 1 for match in map(_EXPERT.search, tensors) if match}
         experts |= {shape[0] for name, (_, shape) in tensors.items() if _FUSED.search(name) and shape}
@@ -145,6 +153,11 @@ def parse_numbers(text: str, what: str, count: int) -> tuple[int, ...]:
             raise UsageError(f"{what} must be in [0, {count - 1}], got {high}")
         numbers |= set(range(low, high + 1))
     return tuple(sorted(numbers))
+
+
+def written_numbers(numbers: tuple[int, ...]) -> str:
+    """Return rising numbers as `parse_numbers` reads them: "0-9,40"."""
+    return ",".join(str(low) if high == low + 1 else f"{low}-{high - 1}" for low, high in _intervals(numbers))
 
 
 def cut_to_json(cut: Cut, shapes: Mapping[str, Sequence[int]]) -> bytes:

@@ -15,6 +15,7 @@ class Inspection:
     """The facts of a checkpoint; what only A.X K1's config can tell is None without one."""
 
     place: str
+    part: str | None  # which part of a model this is, None for a whole one
     shards: int
     tensors: int
     parameters: int
@@ -42,6 +43,7 @@ def describe(checkpoint: Checkpoint) -> Inspection:
     differences = coverage(checkpoint) if config else None
     return Inspection(
         place=checkpoint.store.name,
+        part=str(checkpoint.cut) if checkpoint.cut else None,
         shards=len(checkpoint.shards),
         tensors=len(tensors),
         parameters=differences.parameters if differences else sum(tensor.elements for tensor in tensors.values()),

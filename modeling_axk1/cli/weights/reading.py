@@ -80,6 +80,8 @@ def _show_inspection(found: "Inspection") -> None:
     if found.active_parameters is not None:
         parameters += f", {human_count(found.active_parameters)} active per token ({found.active_parameters:,})"
     typer.echo(found.place)
+    if found.part:
+        typer.echo(f"part of a model: {found.part}")
     typer.echo(parameters)
     typer.echo(f"{found.tensors:,} tensors in {found.shards:,} shards, layout {found.layout}")
     typer.echo(f"{human_bytes(found.bytes)} of weights ({found.bytes:,} bytes)")
