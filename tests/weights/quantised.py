@@ -28,11 +28,17 @@ WIDTHS = {
 
 
 def wide_model(**changes: object) -> AXK1ForCausalLM:
-    """A model in bfloat16 of which every encoding fits most weights."""
+    """A model in bfloat16, with router biases in float32 if any, of which every encoding fits most weights."""
     torch.manual_seed(0)
     config = tiny_config(**{**WIDTHS, **changes})
     config.architectures, config.dtype = ["AXK1ForCausalLM"], torch.bfloat16
-    return AXK1ForCausalLM(config).eval().to(torch.bfloat16)
+    model = AXK1ForCausalLM(config).eval()
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(torch.bfloat16)
+    for name, buffer in model.named_buffers():
+        if "bias" in name:
+            buffer.normal_(std=0.1)
+    return model
 
 
 def config_of(model: AXK1ForCausalLM) -> dict:
@@ -63,7 +69,7 @@ def decoded(tensors: dict[str, Tensor], encoding: Encoding, dtype: torch.dtype) 
         if len(parts) == 2 and module != name:
             ordinary[f"{module}weight"] = decode_rows(encoding, parts, dtype)
         elif tensor.is_floating_point() and "weight_scale" not in name:
-            ordinary[name] = tensor.to(dtype)
+            ordinary[name] = tensor if tensor.dtype == torch.float32 else tensor.to(dtype)
     return ordinary
 
 
