@@ -14,7 +14,15 @@ from modeling_axk1.weights.order import BYS, ORDERS, Sharding, base_of, in_order
 from tests.weights.checkpoints import TINY
 
 QUANTISED = quantised_config(TINY | {"hidden_size": 32, "moe_intermediate_size": 32}, encoding_named("int4", 32))
-LLAMA = dict.fromkeys(("lm_head.weight", "model.norm.weight", *(f"model.layers.{layer}.{part}.weight" for layer in range(12) for part in ("mlp.up_proj", "input_norm")), "model.embed_tokens.weight"), ("BF16", (4, 4)))
+LLAMA = dict.fromkeys(
+    (
+        "lm_head.weight",
+        "model.norm.weight",
+        *(f"model.layers.{layer}.{part}.weight" for layer in range(12) for part in ("mlp.up_proj", "input_norm")),
+        "model.embed_tokens.weight",
+    ),
+    ("BF16", (4, 4)),
+)
 
 
 def kinds(config=TINY, layout="fused"):
