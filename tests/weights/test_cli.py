@@ -233,9 +233,10 @@ def test_rehearse_writes_holes_for_a_config_or_a_place(run_axk1, folder, tmp_pat
 
 def test_plan_shows_another_size_and_writes_nothing(run_axk1, folder):
     before = names_in(folder)
-    words = run_axk1("weights", "plan", folder, "--shard-size", "1KB").stdout.splitlines()
+    *words, total = run_axk1("weights", "plan", folder, "--shard-size", "1KB").stdout.splitlines()
     plan = json.loads(run_axk1("weights", "plan", folder, "--shard-size", "1KB", "--json").stdout)["shards"]
     assert len(words) == len(plan)
+    assert total.endswith("nothing was written")
     assert words[0].startswith(plan[0]["file_name"])
     assert {name for shard in plan for name in shard["tensors"]} == tiny_tensors().keys()
     assert names_in(folder) == before
