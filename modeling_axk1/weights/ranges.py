@@ -28,7 +28,7 @@ MAX_REDIRECTS = 5
 # Seconds to connect, and until the next piece of an answer. A server that sends a byte now and then keeps to that and
 # never ends, so an answer must also come at SLOWEST bytes a second once GRACE is over.
 TIMEOUT = (10.0, 30.0, 30.0, None)
-GRACE, SLOWEST = 60.0, 16_384
+GRACE, SLOWEST = 20.0, 16_384
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 _BEYOND_THE_END = re.compile(r"bytes \*/([0-9]{1,19})")
@@ -57,7 +57,7 @@ class RangeReader:
         self._place = place
         self._headers = {**headers, "accept-encoding": "identity"}
         self._secret = headers.get("authorization", "").removeprefix("Bearer ")
-        self._answered = False
+        self._answered = self._gave_up = False
         self._sizes: dict[str, int] = {}
         self._versions: dict[str, str] = {}  # by the address that answered: mirrors of a file may differ in these
         self._moved: dict[str, str] = {}  # where another host was found to have a file
@@ -118,7 +118,9 @@ class RangeReader:
         tried = 0
         while True:
             try:
-                return attempt()
+                result = attempt()
+                self._gave_up = False
+                return result
             except _Again as again:
                 reason, wait = str(again), again.wait
             except HTTPError as error:
@@ -128,8 +130,9 @@ class RangeReader:
             tried += 1
             if not self._answered and tried == 2:  # nobody is there: a person waits for this line
                 raise WeightsError(f"{self._place} cannot be reached: {reason}")
-            if tried == ATTEMPTS:
-                raise WeightsError(f"{file} could not be read from {self._place} in {tried} attempts: {reason}")
+            if tried == ATTEMPTS or self._gave_up:  # a server that is down takes its time once, not for every file
+                self._gave_up = True
+                raise WeightsError(f"{file} could not be read from {self._place}, tried {tried} times: {reason}")
             time.sleep(min(max(wait, FIRST_WAIT * 2 ** (tried - 1)), LONGEST_WAIT))
 
     @contextmanager
@@ -141,10 +144,10 @@ class RangeReader:
         target = self._moved.get(url, url)
         # Only another host is remembered in _moved, and no other host gets the token.
         own = self._headers if target == url else {"accept-encoding": "identity"}
-        request = session.build_request("GET", target, headers={**own, **headers}, timeout=TIMEOUT)
+        request = self._valid(session.build_request, "GET", target, headers={**own, **headers}, timeout=TIMEOUT)
         for _ in range(MAX_REDIRECTS + 1):
             # Not by the session itself: it reads the body of a redirect, however long. It drops the token all the same.
-            response = session.send(request, stream=True, follow_redirects=False)
+            response = self._valid(session.send, request, stream=True, follow_redirects=False)
             try:
                 self._answered = True
                 if not response.has_redirect_location:
@@ -161,6 +164,15 @@ class RangeReader:
             finally:
                 response.close()
         raise WeightsError(f"{self._place} redirects {file} more than {MAX_REDIRECTS} times")
+
+    def _valid(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Call, where an address may be none although it looked like one ("http://a..b/", "http://256.1.1.1/")."""
+        from httpx2 import InvalidURL
+
+        try:
+            return call(*arguments, **options)
+        except (InvalidURL, ValueError) as error:
+            raise WeightsError(f"{self._place} is not at a web address: {self._one_line(str(error))}") from None
 
     def _check_status(self, response: Any, url: str, file: str) -> None:
         status = response.status_code

@@ -64,6 +64,20 @@ def test_an_address_that_is_none_or_would_leak(address, rule):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("host", ["a..b", "...", "256.256.256.256", "a" * 70 + ".com", "nobody.invalid"])
+def test_an_address_that_looks_like_one_and_is_none(host):
+    with pytest.raises(WeightsError, match=f"http://{host}/ (is not at a web address|cannot be reached): ") as caught:
+        open_place(f"http://{host}/").exists("config.json")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("endpoint", ["hub", "ftp://hub", "http://[", "http://a..b", ""])
+def test_a_hub_s_address_that_is_none(monkeypatch, endpoint):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+    with pytest.raises(WeightsError, match="owner/name is no folder here, and as a repository: "):
+        open_place("owner/name")
+
+
 def test_a_repository_that_cannot_be_reached_may_have_been_meant_as_a_folder(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(

@@ -83,9 +83,23 @@ def test_attempts_are_numbered(server, trick):
     reader = answered(server)
     server.trick = trick
     before = len(server.asked)
-    with pytest.raises(WeightsError, match=f"file could not be read from the server in {ATTEMPTS} attempts"):
+    with pytest.raises(WeightsError, match=f"file could not be read from the server, tried {ATTEMPTS} times: "):
         read(server, 0, 1000, reader=reader)
     assert len(server.asked) - before == ATTEMPTS
+
+
+def test_a_server_that_failed_for_one_file_is_tried_once_for_the_next_until_it_answers(server):
+    reader = answered(server)
+    for trick, times in ((tricks.unavailable, ATTEMPTS), (tricks.unavailable, 1), (lambda handler: False, 1)):
+        server.trick, before = trick, len(server.asked)
+        if trick is tricks.unavailable:
+            with pytest.raises(WeightsError, match="HTTP status 503"):
+                read(server, 0, 10, reader=reader)
+        else:
+            read(server, 0, 10, reader=reader)
+        assert len(server.asked) - before == times
+    server.trick = tricks.once(tricks.unavailable, 2)
+    assert read(server, 0, 10, reader=reader) == CONTENT[:10]
 
 
 def answered(server) -> RangeReader:
@@ -113,7 +127,7 @@ REFUSED = {
     "ranges are ignored": (tricks.ignore_ranges, "must answer requests for a range of a file, and sends all of file"),
     "another range": (tricks.wrong_range, "must give 1,000 bytes of file from 0 on, and gives 'bytes 8-1007/256008'"),
     "a body without end": (tricks.too_much, "sent more of file than it was asked for"),
-    "a head without end": (tricks.endless_head, "attempts"),
+    "a head without end": (tricks.endless_head, f"tried {ATTEMPTS} times"),
     "gzip": (tricks.zipped, "must send file as it is, and encodes it: gzip"),
     "redirects without end": (tricks.redirect_for_ever, "redirects file more than 5 times"),
     "a redirect to a file of this machine": (tricks.redirect_to("file:///etc/"), "redirects file to what is no web"),
