@@ -54,6 +54,7 @@ def test_the_code_in_it_is_the_packages_own_byte_for_byte(made, tmp_path):
         "configuration_axk1.py",
         "generation_axk1.py",
         "modeling_axk1.py",
+        "quantised_axk1.py",
     ):
         assert (tmp_path / "out" / name).read_bytes() == (model / name).read_bytes()
 

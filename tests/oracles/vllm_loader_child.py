@@ -35,7 +35,15 @@ def main(model: str, loaded: str) -> None:
         sys.exit()
 
     base_loader.process_weights_after_loading = finish
-    LLM(model, skip_tokenizer_init=True, dtype="bfloat16", max_model_len=256, enforce_eager=True)
+    LLM(
+        model,
+        skip_tokenizer_init=True,
+        dtype="bfloat16",
+        max_model_len=256,
+        kv_cache_memory_bytes=2**28,
+        gpu_memory_utilization=0.1,  # else it wants nearly all the machine's memory free before it starts
+        enforce_eager=True,
+    )
 
 
 if __name__ == "__main__":
