@@ -99,6 +99,54 @@ def plan(
         typer.echo(f"{shard.file_name}  {len(shard.tensors):>5,} tensors  {shard.nbytes:>17,} bytes")
 
 
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Folder with a checkpoint.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Folder with the checkpoint to compare it with.")],
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Weights cast or quantised are equal up to this relative RMS; 0: the same values."),
+    ] = None,
+    allow_renamed: Annotated[
+        bool, typer.Option("--allow-renamed", help="Weights are equal under another name too.")
+    ] = False,
+    headers_only: Annotated[
+        bool, typer.Option("--headers-only", help="Compare names, shapes and dtypes, and read no weights.")
+    ] = False,
+    tensors: Annotated[
+        bool, typer.Option("--tensors", help="A line for each weight, not for a group of layers and experts.")
+    ] = False,
+    memory: Annotated[str, typer.Option(help="Most memory to use, like 1GiB.")] = "1GiB",
+    as_json: AsJson = False,
+) -> None:
+    """Compare two checkpoints weight by weight; exit 0 when they are equal and 1 when they are not.
+
+    Equal are the same bytes under the same names, whatever the shards and the layout of experts.
+    Differences of config.json are shown and do not count.
+
+    Example: axk1 weights diff ./A.X-K1 ./A.X-K1-FP8 --tolerance 0.03
+    """
+    from modeling_axk1.weights.diff import diff
+    from modeling_axk1.weights.plan import parse_size
+
+    if headers_only and tolerance is not None:
+        raise UsageError("a tolerance is about values, and --headers-only reads none")
+    for path in (a, b):
+        if not path.is_dir():
+            raise UsageError(f"A and B must be folders with a checkpoint, got {path}")
+    report = diff(a, b, headers_only=headers_only, memory=parse_size(memory))
+    unequal = report.unequal(tolerance, allow_renamed=allow_renamed)
+    if as_json:
+        typer.echo(json.dumps({"equal": not unequal, **report.to_json()}, indent=2))
+    else:
+        found = report.remarkable() if tensors else report.groups()
+        for line in (f"A {report.a}", f"B {report.b}", *report.notes, *report.differences_of_config(), *found):
+            typer.echo(line)
+        typer.echo(f"{'not equal' if unequal else 'equal'}: {report.summary()}")
+    if unequal:
+        raise typer.Exit(1)
+
+
 def _folder(path: Path) -> Path:
     if not path.is_dir():
         raise UsageError(f"PATH must be a folder with a checkpoint, got {path}")
