@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isfinite
 
 import torch
 from torch import Tensor
@@ -80,17 +80,20 @@ def deviation(rows: Recode, a: Mapping[str, memoryview], b: Mapping[str, memoryv
     """
     form_a, form_b = rows.source_form, rows.target_form
     wide = torch.float64 if {form_a, form_b} & _NEED_FLOAT64 else torch.float32
-    values_a, values_b = _decoded(rows, form_a, a, wide), _decoded(rows, form_b, b, wide)
-    same = _same(values_a, values_b)
+    values_a = _decoded(rows, form_a, a, wide)
+    differing = None
     if form_a == form_b and not isinstance(form_a, Encoding):
         bits = _BITS[DTYPE_BITS[form_a]]
-        differing = torch.frombuffer(a["weight"], dtype=bits).ne(torch.frombuffer(b["weight"], dtype=bits))
-    else:
-        differing = ~same
-    if same.all():
-        return Deviation(int(differing.sum()), ErrorSum(squared_weights=_squares(values_a)))
+        unlike = torch.frombuffer(a["weight"], dtype=bits).ne(torch.frombuffer(b["weight"], dtype=bits))
+        differing = int(unlike.count_nonzero())
+        if not differing:
+            return Deviation(error=ErrorSum(squared_weights=_squares(values_a)))
+    values_b = _decoded(rows, form_b, b, wide)
+    if torch.equal(values_a, values_b):
+        return Deviation(differing or 0, ErrorSum(squared_weights=_squares(values_a)))
+    same = _same(values_a, values_b)
     return Deviation(
-        int(differing.sum()),
+        int(same.numel() - same.count_nonzero()) if differing is None else differing,
         _error(values_a, values_b, same),
         a_rounded=_is_rounded(values_b, form_a, values_a),
         b_rounded=_is_rounded(values_a, form_b, values_b),
@@ -120,13 +123,23 @@ def _is_rounded(original: Tensor, form: Form, found: Tensor) -> bool:
 
 
 def _error(a: Tensor, b: Tensor, same: Tensor) -> ErrorSum:
-    # In float64: one flipped bit of an exponent makes a float32 whose square is none.
-    error = (b.double() - a.double()).masked_fill_(same, 0.0)
-    if not error.isfinite().all():
-        return ErrorSum(inf, _squares(a), inf)
-    return ErrorSum(float(error.dot(error)), _squares(a), float(error.abs().max()))
+    error = b - a
+    largest = _largest(error)
+    if not isfinite(largest):
+        # Where both are NaN or the same infinity nothing is off, and in float64 the largest float32s have a difference.
+        error = (b.double() - a.double()).masked_fill_(same, 0.0)
+        largest = _largest(error)
+    return ErrorSum(_squares(error), _squares(a), largest) if isfinite(largest) else ErrorSum(inf, _squares(a), inf)
+
+
+def _largest(values: Tensor) -> float:
+    low, high = values.aminmax()
+    return max(float(high), -float(low))
 
 
 def _squares(values: Tensor) -> float:
-    wide = values.double().nan_to_num(0.0, 0.0, 0.0)
-    return float(wide.dot(wide))
+    """Return the sum of the squares of the values that are finite."""
+    norm = float(torch.linalg.vector_norm(values, dtype=torch.float64))
+    if not isfinite(norm):
+        norm = float(torch.linalg.vector_norm(values.double().nan_to_num(0.0, 0.0, 0.0)))
+    return norm * norm

@@ -249,7 +249,7 @@ class _Reader:
 def _rows(name: str, one: Weight, other: Weight, limit: int) -> Iterator[Recode]:
     """Yield the same rows of both, as if they were recoded from A to where they lie in B.
 
-    Comparing takes up to twice the memory of recoding, as errors are in float64: hence half of `limit`.
+    Comparing takes up to twice the memory of recoding, in float64 if need be: hence half of `limit`.
     """
     if not prod(one.shape):
         return
