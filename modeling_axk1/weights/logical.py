@@ -13,6 +13,7 @@ from modeling_axk1.errors import WeightsError
 from modeling_axk1.weights.checkpoint import Checkpoint
 from modeling_axk1.weights.encodings import Encoding, encoding_of
 from modeling_axk1.weights.header import TensorInfo
+from modeling_axk1.weights.names import MAX_EXPERTS
 from modeling_axk1.weights.order import base_of
 from modeling_axk1.weights.runs import Run
 from modeling_axk1.weights.steps import Form, Place
@@ -63,6 +64,8 @@ def single_experts(name: str, shape: tuple[int, ...]) -> dict[str, tuple[int, in
     match = _FUSED.fullmatch(name)
     if not match or len(shape) != 3 or (match[2] == "gate_up_proj" and shape[1] % 2):
         return {}
+    if shape[0] > MAX_EXPERTS:  # of a billion experts with no rows each, a file of a hundred bytes can speak
+        return {}
     matrices = ("gate_proj", "up_proj") if match[2] == "gate_up_proj" else ("down_proj",)
     rows = shape[1] // len(matrices)
     return {
@@ -86,7 +89,7 @@ def fused_tensors(names: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, 
         if sorted(members) != list(range(len(members))):
             raise WeightsError(f"{experts} must be numbered from 0 without gaps to be fused, up to {max(members)}")
         first = members[0]
-        alike = all(shapes == first for shapes in members.values())
+        alike = all(shapes == first for shapes in members.values()) and all(len(shape) == 2 for shape in first.values())
         if not alike or first.keys() != {"gate_proj", "up_proj", "down_proj"} or first["gate_proj"] != first["up_proj"]:
             raise WeightsError(f"{experts} must each have gate_proj, up_proj and down_proj of one shape to be fused")
         rows, columns = first["gate_proj"]

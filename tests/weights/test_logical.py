@@ -100,6 +100,7 @@ def test_the_rows_of_the_experts_tile_the_fused_tensor():
         (f"{EXPERTS}.down_proj", (4, 4)),  # no axis of experts
         (f"{EXPERTS}.gate_up_proj", (2, 3, 4)),  # gate and up cannot have as many rows
         (f"{EXPERTS}.0.down_proj.weight", (4, 4)),
+        (f"{EXPERTS}.down_proj", (10**12, 0, 4)),  # no bytes at all, and a name for each of so many
     ],
 )
 def test_what_is_no_fused_tensor_is_a_weight_by_itself(name, shape):
@@ -127,6 +128,11 @@ def test_experts_that_are_not_alike_are_refused(name, shape):
     experts = {other: found for other, found in (SINGLES | {name: shape}).items() if found}
     with pytest.raises(WeightsError, match="gate_proj, up_proj and down_proj of one shape to be fused"):
         fused_tensors(experts)
+
+
+def test_experts_that_are_no_matrices_are_refused():
+    with pytest.raises(WeightsError, match="of one shape to be fused"):
+        fused_tensors(dict.fromkeys(one_expert(0), (D,)))
 
 
 def test_a_layer_both_fused_and_one_by_one_is_refused(tmp_path):
