@@ -105,7 +105,7 @@ def diff(
     b: Annotated[Path, typer.Argument(metavar="B", help="Folder with the checkpoint to compare it with.")],
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Weights cast or quantised are equal up to this relative RMS; 0: the same values."),
+        typer.Option(min=0.0, help="Weights cast or quantised are equal up to this relative RMS; 0: the same values."),
     ] = None,
     allow_renamed: Annotated[
         bool, typer.Option("--allow-renamed", help="Weights are equal under another name too.")
