@@ -105,7 +105,7 @@ def diff(
     b: Annotated[Path, typer.Argument(metavar="B", help="Folder with the checkpoint to compare it with.")],
     tolerance: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Weights cast or quantised are equal up to this relative RMS; 0: the same values."),
+        typer.Option(help="Weights cast or quantised are equal up to this relative RMS; 0: the same values."),
     ] = None,
     allow_renamed: Annotated[
         bool, typer.Option("--allow-renamed", help="Weights are equal under another name too.")
@@ -127,8 +127,10 @@ def diff(
     Example: axk1 weights diff ./A.X-K1 ./A.X-K1-FP8 --tolerance 0.03
     """
     from modeling_axk1.weights.diff import diff
+    from modeling_axk1.weights.diff_report import check_tolerance
     from modeling_axk1.weights.plan import parse_size
 
+    check_tolerance(tolerance)
     if headers_only and tolerance is not None:
         raise UsageError("a tolerance is about values, and --headers-only reads none")
     for path in (a, b):
