@@ -4,6 +4,7 @@ One format for datasets, checkpoints and published repositories; each room says 
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from modeling_axk1.files import atomic_write_text, file_digests
@@ -17,7 +18,13 @@ def write_sums(folder: Path) -> None:
     """Write SHA256SUMS over every other file below `folder`; equal files give equal bytes."""
     digests = file_digests(folder)
     digests.pop(SUMS_FILE, None)
-    atomic_write_text(folder / SUMS_FILE, "".join(f"{digest}  {name}\n" for name, digest in digests.items()))
+    write_digests(folder, digests)
+
+
+def write_digests(folder: Path, digests: Mapping[str, str]) -> None:
+    """Write {relative path: SHA-256} as the SHA256SUMS of `folder`, in the order of the paths."""
+    lines = [f"{digests[name]}  {name}\n" for name in sorted(digests, key=PurePosixPath)]
+    atomic_write_text(folder / SUMS_FILE, "".join(lines))
 
 
 def parse_sums(raw: bytes) -> dict[str, str]:
@@ -37,6 +44,7 @@ def parse_sums(raw: bytes) -> dict[str, str]:
             raise ValueError(f"{where}: a path must be printable characters, got {ascii(name)[:60]}")
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ValueError(f"{where}: a path must stay inside the folder, got {name[:60]!r}")
+        name = PurePosixPath(name).as_posix()  # `find . -type f | xargs sha256sum` writes ./name
         if name in sums:
             raise ValueError(f"{where} names {name} a second time")
         sums[name] = match[1].lower()

@@ -19,12 +19,16 @@ def part_name(path: Path) -> Path:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary sibling of `path` for writing; it takes the name `path` only when the block succeeds."""
+def atomic_write(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a temporary sibling of `path` for writing; it takes the name `path` only when the block succeeds.
+
+    `mode` is who may read and write the new file, less what the umask forbids.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_name(path)
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # one that a killed process left would keep its own mode
+        with open(part, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -5,7 +5,16 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 
 class Advance(Protocol):
@@ -15,8 +24,10 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress_bar(description: str, total: float | None) -> Iterator[Advance]:
+def progress_bar(description: str, total: float | None, *, in_bytes: bool = False) -> Iterator[Advance]:
     """Show a bar on stderr while the block runs; draws nothing when stderr is not a terminal.
+
+    `in_bytes` says that `total` and every amount count bytes: the bar then shows how many, and how many a second.
 
     Example:
         with progress_bar("reading", total=len(files)) as advance:
@@ -25,10 +36,13 @@ def progress_bar(description: str, total: float | None) -> Iterator[Advance]:
 
     """
     console = Console(stderr=True)
+    amount_columns: tuple[ProgressColumn, ...] = (
+        (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (TextColumn("{task.percentage:>3.0f}%"),)
+    )
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
+        *amount_columns,
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),

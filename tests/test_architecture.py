@@ -25,11 +25,12 @@ ALLOWED = {
     "__init__": {"registration", "model"},
 }
 TRAVELLERS = {
-    "checkpoint_axk1.py": set(),
+    "quantised_axk1.py": set(),
+    "checkpoint_axk1.py": {"quantised_axk1"},
     "configuration_axk1.py": set(),
     "cache_axk1.py": set(),
     "generation_axk1.py": {"cache_axk1"},
-    "modeling_axk1.py": {"cache_axk1", "checkpoint_axk1", "configuration_axk1", "generation_axk1"},
+    "modeling_axk1.py": {"cache_axk1", "checkpoint_axk1", "configuration_axk1", "generation_axk1", "quantised_axk1"},
 }
 
 

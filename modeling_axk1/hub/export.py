@@ -19,6 +19,7 @@ _REMOTE_CODE = (
     "configuration_axk1.py",
     "generation_axk1.py",
     "modeling_axk1.py",
+    "quantised_axk1.py",
 )
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _AUTO_MAP = {

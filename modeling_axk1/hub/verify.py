@@ -15,14 +15,15 @@ from modeling_axk1.errors import HubError
 from modeling_axk1.files import file_digests
 from modeling_axk1.hub.client import calling, check_endpoint
 from modeling_axk1.progress import progress_bar
+from modeling_axk1.weights.listing import SIGNATURE_FILE
 
 GOLDEN = "golden/logits.safetensors"
 
 # fp32 on another machine adds up in another order; weights that differ by one bit in a matrix show far above this.
 LOGITS_TOLERANCE = 1e-5
 
-# The manifest cannot list itself, and .gitattributes is the hub's own file.
-_NOT_LISTED = {SUMS_FILE, ".gitattributes"}
+# The sums cannot list themselves, nor the signature made of them; .gitattributes is the hub's own file.
+_NOT_LISTED = {SUMS_FILE, SIGNATURE_FILE, ".gitattributes"}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,22 +19,12 @@ from torch import Tensor
 from transformers.core_model_loading import WeightRenaming
 from transformers.modeling_utils import PreTrainedModel
 
+from .quantised_axk1 import Quantisation, Stored, StoredTensor, join_parts
+
 _FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _HEADS = ("lm_head.", "score.")
 _PIECE_BYTES = 2**25
 _SHOWN_PROBLEMS = 10
-
-
-class StoredTensor(NamedTuple):
-    """A tensor as its shard's header announces it."""
-
-    file: str
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    def __str__(self) -> str:
-        return f"{self.name} in {Path(self.file).name}"
 
 
 # Where in a whole tensor a stored one begins: its first index in each dimension of the whole.
@@ -45,14 +35,16 @@ class CheckpointTensor:
     """A tensor of the model, to be read from one stored tensor or put together from many.
 
     transformers' loader takes it for a slice of safetensors: `[...]` reads it. A tensor stored whole and in the type
-    that is asked for is the file's own memory, mapped and not copied. Any other is filled piece by piece: beyond the
-    result, no more than a piece is ever in memory. A process that holds a share of the model asks for a share of the
-    tensor, and no more is read.
+    that is asked for is the file's own memory, mapped and not copied. Any other is filled, and decoded where it is
+    encoded, piece by piece: beyond the result, no more than a piece is ever in memory. A process that holds a share of
+    the model asks for a share of the tensor, and no more is read.
     """
 
-    def __init__(self, parts: list[tuple[StoredTensor, Place]], shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    def __init__(self, parts: list[tuple[Stored, Place]], shape: tuple[int, ...], dtype: torch.dtype) -> None:
         self.parts, self.shape, self.dtype = parts, shape, dtype
-        self.is_as_stored = len(parts) == 1 and dtype == _FLOATS[parts[0][0].dtype]
+        first = parts[0][0]
+        is_plain = len(parts) == 1 and isinstance(first, StoredTensor)
+        self.as_stored = first if is_plain and dtype == _FLOATS[first.dtype] else None
 
     def get_shape(self) -> list[int]:
         """Return the shape, as a slice of safetensors does."""
@@ -63,9 +55,8 @@ class CheckpointTensor:
         return self.parts[0][0].dtype
 
     def __getitem__(self, index: Any) -> Tensor:
-        if self.is_as_stored:
-            stored = self.parts[0][0]
-            return _open(stored.file).get_slice(stored.name)[index]
+        if isinstance(self.as_stored, StoredTensor):
+            return _open(self.as_stored.file).get_slice(self.as_stored.name)[index]
         sides = index if isinstance(index, tuple) else (index,)
         sides += (slice(None),) * (len(self.shape) - len(sides))
         if all(isinstance(side, slice) for side in sides):
@@ -91,8 +82,8 @@ class CheckpointTensor:
                 piece = slice(first_rows.start + start, min(first_rows.start + start + rows, first_rows.stop))
                 # What is one piece is read from the open file, which costs no look at its header; a part of a larger
                 # one through a mapping that is dropped at once, as reading would read all of it.
-                shard = opened_once(stored.file) if rows >= stored.shape[0] else _open(stored.file)
-                target[start : start + rows] = shard.get_slice(stored.name)[(piece, *columns)]
+                opened = opened_once if rows >= stored.shape[0] else _open
+                target[start : start + rows] = stored.read(opened, piece, columns)
         return result
 
 
@@ -106,8 +97,10 @@ def _open(file: str, mapped: bool = True) -> Any:
     return safe_open(file, framework="pt", backend="mmap" if mapped and sys.platform != "win32" else "pread")
 
 
-def match_checkpoint(model: PreTrainedModel, files: list[str], load_config: Any) -> dict[str, CheckpointTensor] | None:
-    """Find every tensor of `model` in the shards, by their headers alone.
+def match_checkpoint(
+    model: PreTrainedModel, files: list[str], load_config: Any, quantisation: Quantisation | None = None
+) -> dict[str, CheckpointTensor] | None:
+    """Find every tensor of `model` in the shards, by their headers alone; `quantisation` says how weights are encoded.
 
     Routed experts may be stored fused, as the model holds them, or one by one (`experts.E.gate_proj.weight`, as in the
     upload of January 2026 and in what transformers' native `axk1` saves).
@@ -123,10 +116,11 @@ def match_checkpoint(model: PreTrainedModel, files: list[str], load_config: Any)
 
     """
     index = (load_config.sharded_metadata or {}).get("weight_map", {})
-    stored = _read_headers(files, index)
+    headers = _read_headers(files, index)
     for renaming in load_config.weight_mapping or ():
         if isinstance(renaming, WeightRenaming):  # such as the argument `key_mapping` asks for
-            stored = {renaming.rename_source_key(name)[0]: tensor for name, tensor in stored.items()}
+            headers = {renaming.rename_source_key(name)[0]: tensor for name, tensor in headers.items()}
+    stored, problems = join_parts(headers, quantisation)
     _adopt_router_bias(model, stored)
     expected, buffers = model.state_dict(), dict(model.named_buffers())
     stored = _spell_alike(stored, expected, model.base_model_prefix + ".")
@@ -134,7 +128,6 @@ def match_checkpoint(model: PreTrainedModel, files: list[str], load_config: Any)
     mtp_layers = {_layer_of(name) for name in stored if ".eh_proj." in name} - main_layers
 
     found: dict[str, CheckpointTensor] = {}
-    problems: list[str] = []
     for name, blank in expected.items():
         places = {name: ((0,) * blank.ndim, tuple(blank.shape))}
         if name not in stored and not stored.keys().isdisjoint(one_by_one := _experts_one_by_one(name, blank.shape)):
@@ -163,7 +156,7 @@ def match_checkpoint(model: PreTrainedModel, files: list[str], load_config: Any)
         if not name.startswith(_HEADS) and _layer_of(name) not in mtp_layers
     ]
     _raise(problems, "the checkpoint does not fit the model that its config describes")
-    return None if all(tensor.is_as_stored for tensor in found.values()) else found
+    return None if all(tensor.as_stored for tensor in found.values()) else found
 
 
 def _read_headers(files: list[str], index: dict[str, str]) -> dict[str, StoredTensor]:
@@ -197,7 +190,7 @@ def _raise(problems: list[str], rule: str) -> None:
         raise ValueError("\n  ".join([f"{rule}:", *shown]))
 
 
-def _spell_alike(stored: dict[str, StoredTensor], expected: dict[str, Tensor], prefix: str) -> dict[str, StoredTensor]:
+def _spell_alike(stored: dict[str, Stored], expected: dict[str, Tensor], prefix: str) -> dict[str, Stored]:
     """Give or take the base model's name before every tensor: it loads alone from a whole model's checkpoint."""
     ours, theirs = (any(name.startswith(prefix) for name in names) for names in (expected, stored))
     if ours and not theirs:
@@ -239,7 +232,7 @@ def _layer_of(name: str) -> int:
     return int(match[1]) if match else -1
 
 
-def _adopt_router_bias(model: PreTrainedModel, stored: dict[str, StoredTensor]) -> None:
+def _adopt_router_bias(model: PreTrainedModel, stored: dict[str, Stored]) -> None:
     """Let the routers own a bias if the checkpoint has one, as every checkpoint that native `axk1` saves has."""
     if not any(name.endswith(".e_score_correction_bias") for name in stored):
         return

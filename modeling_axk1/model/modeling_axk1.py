@@ -55,6 +55,7 @@ from .cache_axk1 import AXK1PagedLatents, Spans, give_room
 from .checkpoint_axk1 import match_checkpoint
 from .configuration_axk1 import AXK1Config
 from .generation_axk1 import AXK1GenerationMixin
+from .quantised_axk1 import take_over, taken_over
 
 logger = logging.get_logger(__name__)
 
@@ -783,8 +784,13 @@ class AXK1PreTrainedModel(PreTrainedModel):
         super().__init__(config)
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """Load a model as transformers does; a shard that cannot be read is named even if config.json has no dtype."""
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load a model as transformers does; weights stored in 8 or 4 bits are decoded to the model's dtype.
+
+        A shard that cannot be read is named even if config.json has no dtype.
+        """
+        kwargs = take_over(cls.config_class, pretrained_model_name_or_path, kwargs)
+        args = (pretrained_model_name_or_path, *args)
         try:
             return super().from_pretrained(*args, **kwargs)
         except SafetensorError:
@@ -802,10 +808,10 @@ class AXK1PreTrainedModel(PreTrainedModel):
         `from_pretrained` calls this once the model stands, still without weights. A conversion mapping registered by
         class name or model_type would also reach transformers' native `axk1`, whose names are the same; this does not.
         """
-        files = checkpoint_files or []
+        files, quantisation = checkpoint_files or [], taken_over(model.config)
         is_quantized = load_config.hf_quantizer is not None and load_config.hf_quantizer.pre_quantized
         if state_dict is None and not is_quantized and all(file.endswith(".safetensors") for file in files):
-            state_dict = match_checkpoint(model, files, load_config)
+            state_dict = match_checkpoint(model, files, load_config, quantisation)
         return PreTrainedModel._load_pretrained_model(model, state_dict, checkpoint_files, load_config)
 
     def get_correct_experts_implementation(self, requested_experts: str | None) -> str:

@@ -2,15 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from modeling_axk1.errors import WeightsError
+from modeling_axk1.weights.cut import CUT_FILE, Cut, cut_from_json
 from modeling_axk1.weights.header import Header, TensorInfo
 from modeling_axk1.weights.plan import INDEX_FILE, SINGLE_FILE
-from modeling_axk1.weights.store import Folder, Store, read_small
+from modeling_axk1.weights.store import Folder, Store, check_file_name, read_small
 from modeling_axk1.weights.strict_json import check_name, parse_object
+
+MAX_SHARDS = 10_000  # each of them is a request to a server
 
 
 @dataclass
@@ -20,6 +24,8 @@ class Checkpoint:
     store: Store
     shards: dict[str, Header] = field(default_factory=dict)
     config: dict[str, Any] | None = None
+    cut: Cut | None = None  # which part of a model this is, where it is one
+    whole_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of the tensors that the cut went through
     problems: list[str] = field(default_factory=list)
     unread: set[str] = field(default_factory=set)  # tensors that the index places in shards that could not be read
 
@@ -40,10 +46,15 @@ def scan_checkpoint(place: Path | Store) -> Checkpoint:
     found = Checkpoint(store)
     if store.exists("config.json"):
         found.config = _read_object(found, "config.json")
+    if store.exists(CUT_FILE):
+        try:
+            found.cut, found.whole_shapes = cut_from_json(read_small(store, CUT_FILE))
+        except (WeightsError, OSError) as error:
+            found.problems.append(reason(error, CUT_FILE))
     if store.exists(INDEX_FILE):
         _scan_indexed(found)
     elif store.exists(SINGLE_FILE):
-        _scan_shard(found, SINGLE_FILE)
+        _scan_shards(found, Counter({SINGLE_FILE: 0}))
         _report_strangers(found, {SINGLE_FILE})
     else:
         found.problems.append(f"{store.name} must hold {INDEX_FILE} or {SINGLE_FILE}, and holds neither")
@@ -73,14 +84,16 @@ def _scan_indexed(found: Checkpoint) -> None:
         found.problems.append(f"{INDEX_FILE}: weight_map must map tensors to file names")
         return
     placed = Counter(weight_map.values())
+    if len(placed) > MAX_SHARDS:
+        found.problems.append(f"{INDEX_FILE} must name at most {MAX_SHARDS:,} files, got {len(placed):,}")
+        return
     try:
         for name in (*weight_map, *placed):
             check_name(name, INDEX_FILE)
     except WeightsError as error:
         found.problems.append(str(error))
         return
-    for shard in sorted(placed):
-        _scan_shard(found, shard, placed[shard])
+    _scan_shards(found, placed)
     _compare_with_index(found, weight_map)
     _report_strangers(found, set(placed))
     total = index["metadata"].get("total_size") if isinstance(index.get("metadata"), dict) else None
@@ -89,16 +102,25 @@ def _scan_indexed(found: Checkpoint) -> None:
         found.problems.append(f"{INDEX_FILE}: total_size must be {nbytes:,}, the tensors' bytes, got {total!r:.60}")
 
 
-def _scan_shard(found: Checkpoint, shard: str, placed: int = 0) -> None:
-    try:
-        there = found.store.exists(shard)
-        if "/" in shard or not shard.endswith(".safetensors"):
-            raise WeightsError(f"a shard must be a .safetensors file in the folder itself, got {shard}")
-        if not there:
-            raise WeightsError(f"{shard} is missing; the index places {placed} tensors in it")
-        found.shards[shard] = found.store.header(shard)
-    except (WeightsError, OSError) as error:
-        found.problems.append(reason(error, shard))
+def _scan_shards(found: Checkpoint, placed: Counter[str]) -> None:
+    """Read the header of every shard, many at once from afar; results and problems come in the order of names."""
+    shards = sorted(placed)
+    with ThreadPoolExecutor(found.store.readers) as pool:
+        headers = [pool.submit(_header, found.store, shard) for shard in shards]
+        for shard, header in zip(shards, headers, strict=True):
+            try:
+                found.shards[shard] = header.result()
+            except FileNotFoundError:
+                found.problems.append(f"{shard} is missing; the index places {placed[shard]} tensors in it")
+            except (WeightsError, OSError) as error:
+                found.problems.append(reason(error, shard))
+
+
+def _header(store: Store, shard: str) -> Header:
+    check_file_name(shard, store.name)
+    if "/" in shard or not shard.endswith(".safetensors"):
+        raise WeightsError(f"a shard must be a .safetensors file in the folder itself, got {shard}")
+    return store.header(shard)
 
 
 def _compare_with_index(found: Checkpoint, weight_map: dict[str, str]) -> None:

@@ -25,7 +25,7 @@ from modeling_axk1.weights.names import expected_tensors, is_axk1, layer_kinds
 from modeling_axk1.weights.order import Sharding, in_order, together
 from modeling_axk1.weights.plan import Plan, PlannedShard, lay_out
 from modeling_axk1.weights.reshard import DEFAULT_SHARDING, files_beside
-from modeling_axk1.weights.runs import Run
+from modeling_axk1.weights.runs import Run, split
 from modeling_axk1.weights.steps import Bundle, Copy, Fill, Form, Recode, Step
 from modeling_axk1.weights.store import Store
 
@@ -74,8 +74,13 @@ class Conversion:
         ):
             if value not in known:
                 raise UsageError(f"{what} must be one of {', '.join(k for k in known if k)}, got {value!r:.60}")
-        if self.group_size is not None and self.weights not in ("int8", "int4"):
-            raise UsageError("a group size goes with int8 and int4 only")
+        if self.group_size is not None:
+            if self.weights not in ("int8", "int4"):
+                raise UsageError("a group size goes with int8 and int4 only")
+            try:
+                encoding_named(self.weights, self.group_size)
+            except WeightsError as error:
+                raise UsageError(str(error)) from None
         if self.weights in _ENCODINGS and self.layout == "fused":
             raise UsageError("quantised experts are stored one by one, as engines read them: layout must be per-expert")
         if self.drop_mtp and self.mtp_from is not None:
@@ -118,14 +123,24 @@ def plan_convert(
     if sharding.by in ("expert-rank", "tensor-rank"):
         raise UsageError("convert writes shards by size, layer or stage; reshard its result by rank")
     checkpoints = [open_checkpoint(source)]
+    if checkpoints[0].cut is not None:
+        raise UsageError(
+            f"convert takes a whole model, and {checkpoints[0].store.name} is a part of one: join it first"
+        )
     config = dict(checkpoints[0].config or {})
+    if not is_axk1(config):
+        _refuse_what_only_axk1_has(conversion, checkpoints[0].config)
     weights = weights_of(checkpoints[0])
     if conversion.drop_mtp or conversion.mtp_from is not None:
-        weights = {name: weight for name, weight in weights.items() if not _is_mtp(name, config)}
+        layers = len(layer_kinds(config))
+        weights = {name: weight for name, weight in weights.items() if not _is_mtp(name, layers)}
         config["num_nextn_predict_layers"] = 0
     if conversion.mtp_from is not None:
         checkpoints.append(open_checkpoint(conversion.mtp_from))
-        weights |= _mtp_of(checkpoints[1], config)
+        mtp = _mtp_of(checkpoints[1], config)
+        if conversion.weights is None and ("quantization_config" in config or not _forms_in(mtp) <= _forms_in(weights)):
+            raise UsageError("the layer for multi-token prediction is stored otherwise than the rest: say weights")
+        weights |= mtp
         config["num_nextn_predict_layers"] = 1
     if conversion.router_bias == "drop":
         weights = _without_router_bias(weights, checkpoints)
@@ -140,7 +155,7 @@ def plan_convert(
     shards, files = result.lay_out(Whole.of(config, result.kinds), sharding)
     copied = {name: name for name in files_beside(checkpoints[0].store) if name != "config.json"}
     if checkpoints[0].config is not None:
-        files = {"config.json": (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode(), **files}
+        files = {"config.json": (json.dumps(config, indent=2) + "\n").encode(), **files}
     return Plan(shards, copied, files), [checkpoint.store for checkpoint in checkpoints]
 
 
@@ -192,10 +207,12 @@ class _Result:
     def _add_expert(
         self, name: str, weight: Weight, form: Form, tensor: str, first_row: int, shape: tuple[int, ...]
     ) -> None:
-        if self.kinds.setdefault(tensor, (str(form), shape)) != (form, shape):
+        if isinstance(form, Encoding):
+            raise WeightsError(f"{name} is quantised, and quantised experts are stored one by one: dequantise to fuse")
+        if self.kinds.setdefault(tensor, (form, shape)) != (form, shape):
             raise WeightsError(f"{tensor} must be of one dtype, and its experts are {self.kinds[tensor][0]} and {form}")
         self.parameters[tensor] = prod(shape)
-        row_bytes = nbytes_of(str(form), shape[2:])
+        row_bytes = nbytes_of(form, shape[2:])
         target = (("weight", tensor, Run(first_row * row_bytes, weight.shape[0] * row_bytes)),)
         self.steps.setdefault(tensor, []).extend(_steps(name, weight, form, target))
 
@@ -239,11 +256,13 @@ def _forms(weights: Mapping[str, Weight], conversion: Conversion, config: Mappin
             if is_float and not name.endswith(_BIAS):
                 forms[name] = conversion.dtype
     elif encoding := conversion.encoding:
-        if not is_axk1(config):
-            raise UsageError("which weights to quantise is known for A.X K1 only, and config.json is not of A.X K1")
         ignored = set(ignored_modules(config, encoding))
         for name, weight in weights.items():
             if is_quantised_weight(name) and name.removesuffix(".weight") not in ignored:
+                if len(weight.shape) != 2 or not encoding.fits(weight.shape) or 0 in weight.shape:
+                    raise WeightsError(f"{name} has shape {list(weight.shape)}, and config.json says another")
+                if not isinstance(weight.form, Encoding) and weight.form not in _FLOATS:
+                    raise WeightsError(f"{name} must be one of {', '.join(_FLOATS)} to be quantised, got {weight.form}")
                 forms[name] = encoding
             elif isinstance(weight.form, Encoding):
                 raise WeightsError(f"{name} is quantised, and {encoding.name} would not quantise it: dequantise first")
@@ -254,8 +273,6 @@ def _stored_as(config: Mapping[str, Any], conversion: Conversion) -> dict[str, A
     """Return the config that says how the weights are stored now."""
     changed = dict(config)
     if conversion.model_type:
-        if not is_axk1(config):
-            raise UsageError("model_type is A.X K1's to change, and config.json is not of A.X K1")
         changed["model_type"] = conversion.model_type
     if conversion.dtype:
         changed.pop("quantization_config", None)
@@ -264,22 +281,38 @@ def _stored_as(config: Mapping[str, Any], conversion: Conversion) -> dict[str, A
     return quantised_config(changed, conversion.encoding) if conversion.encoding else changed
 
 
-def _is_mtp(name: str, config: Mapping[str, Any]) -> bool:
-    if not is_axk1(config):
-        raise UsageError("a layer for multi-token prediction is known of A.X K1 only, and config.json is not of A.X K1")
+def _refuse_what_only_axk1_has(conversion: Conversion, config: Mapping[str, Any] | None) -> None:
+    """Raise UsageError for what needs A.X K1's names; without any config a layout is told by the names alone."""
+    for asked, what in (
+        (conversion.layout is not None and config is not None, "the layout of experts"),
+        (conversion.encoding is not None, "which weights to quantise"),
+        (conversion.model_type is not None, "another model_type"),
+        (conversion.router_bias != "keep", "the router's bias"),
+        (conversion.drop_mtp or conversion.mtp_from is not None, "the layer for multi-token prediction"),
+    ):
+        if asked:
+            raise UsageError(f"{what} is known for A.X K1 only, and config.json is not of A.X K1")
+
+
+def _is_mtp(name: str, layers: int) -> bool:
     layer = layer_of(name)
-    return layer is not None and layer >= len(layer_kinds(config))
+    return layer is not None and layer >= layers
+
+
+def _forms_in(weights: Mapping[str, Weight]) -> set[Form]:
+    """Return the forms of all weights but router biases, which are in float32 anywhere."""
+    return {weight.form for name, weight in weights.items() if not name.endswith(_BIAS)}
 
 
 def _mtp_of(checkpoint: Checkpoint, config: Mapping[str, Any]) -> dict[str, Weight]:
-    theirs = checkpoint.config or {}
-    found = {name: weight for name, weight in weights_of(checkpoint, source=1).items() if _is_mtp(name, theirs)}
+    layers = len(layer_kinds(config))
+    found = {name: weight for name, weight in weights_of(checkpoint, source=1).items() if _is_mtp(name, layers)}
     if not found:
         raise WeightsError(f"{checkpoint.store.name} has no layer for multi-token prediction")
     wanted = {
         name: spec.shape
         for name, spec in expected_tensors({**config, "num_nextn_predict_layers": 1}, "per-expert").items()
-        if _is_mtp(name, config) and not spec.optional
+        if _is_mtp(name, layers) and not spec.optional
     }
     for name, shape in wanted.items():
         if name not in found or found[name].shape != shape:
@@ -292,6 +325,7 @@ def _without_router_bias(weights: Mapping[str, Weight], checkpoints: list[Checkp
     for name, weight in weights.items():
         if name.endswith(_BIAS):
             place = weight.parts["weight"]
-            if any(read_run(checkpoints[place.source].store, place.file, place.run)):
+            store = checkpoints[place.source].store
+            if any(any(read_run(store, place.file, piece)) for piece in split(place.run, 2**20)):
                 raise WeightsError(f"{name} is not zero: without it other experts would be chosen")
     return {name: weight for name, weight in weights.items() if not name.endswith(_BIAS)}

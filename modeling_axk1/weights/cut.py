@@ -9,16 +9,20 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 from typing import Any, Literal, get_args
 
 from modeling_axk1.errors import UsageError, WeightsError
 from modeling_axk1.weights.dtypes import nbytes_of
+from modeling_axk1.weights.header import MAX_DIMENSIONS
 from modeling_axk1.weights.names import is_axk1
 from modeling_axk1.weights.runs import Run, cut_axis
 from modeling_axk1.weights.strict_json import parse_object
 
 CUT_FILE = "cut.json"
+MAX_PARTS = 99_999  # as many as fit into the name of a rank's folder
+MAX_NUMBER = 4_096  # of layers and of experts, far above any model's: a hostile name must not ask for a list of 10^9
 
 Division = Literal["stage", "expert-rank", "tensor-rank"]
 DIVISIONS: tuple[Division, ...] = get_args(Division)
@@ -43,6 +47,14 @@ class Cut:
     rank: int = 0
     ranks: int = 1
 
+    def __str__(self) -> str:
+        """Say which part, as in "expert-rank 1 of 8, experts 24-47"."""
+        said = [f"{self.division} {self.rank} of {self.ranks}"] if self.division else []
+        for what, numbers in (("layers", self.layers), ("experts", self.experts)):
+            if numbers is not None:
+                said.append(f"{what} {written_numbers(numbers)}")
+        return ", ".join(said) or "everything"
+
     @property
     def by_tensor(self) -> bool:
         """Whether matrices themselves are divided."""
@@ -59,11 +71,17 @@ class Whole:
 
     @classmethod
     def of(cls, config: Mapping[str, Any] | None, tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> "Whole":
-        """Count layers and experts by the tensors' names and shapes."""
-        layers = {layer for layer in map(layer_of, tensors) if layer is not None}
+        """Count layers and experts by names and shapes of tensors; raises WeightsError for more than any model has."""
+        layers = {layer + 1 for layer in map(layer_of, tensors) if layer is not None}
         experts = {int(match[1]) + 1 for match in map(_EXPERT.search, tensors) if match}
         experts |= {shape[0] for name, (_, shape) in tensors.items() if _FUSED.search(name) and shape}
-        return cls(config or {}, max(layers, default=-1) + 1, max(experts, default=0))
+        whole = cls(config or {}, max(layers, default=0), max(experts, default=0))
+        if max(whole.layers, whole.experts) > MAX_NUMBER:
+            raise WeightsError(
+                f"a model must have at most {MAX_NUMBER:,} layers and experts, "
+                f"got {whole.layers:,} and {whole.experts:,} by its tensors"
+            )
+        return whole
 
 
 def layer_of(name: str) -> int | None:
@@ -88,13 +106,16 @@ def rank_cut(whole: Whole, division: Division, rank: int, ranks: int) -> Cut:
     if division == "tensor-rank":
         if not is_axk1(whole.config):
             raise UsageError("tensor ranks are known for A.X K1's names only, and config.json is not of A.X K1")
+        if whole.config.get("quantization_config") is not None:
+            raise UsageError("tensor ranks cut weights through their scales: dequantise first (convert to bf16)")
         for key in _DIVIDED_BY_TENSOR_RANK:
-            if whole.config.get(key, 0) % ranks:
-                raise UsageError(f"tensor ranks must divide {key}, {whole.config[key]}, got {ranks}")
+            value = whole.config.get(key)
+            if type(value) is not int or value % ranks:
+                raise UsageError(f"tensor ranks must divide {key}, {value!r:.60}, got {ranks}")
         return cut
     count, what = (whole.layers, "layers") if division == "stage" else (whole.experts, "routed experts")
     if ranks > count:
-        raise UsageError(f"there must be at most as many parts as {what}, {count}, got {ranks}")
+        raise UsageError(f"there must be at most as many parts as {what}, {count:,}, got {ranks:,}")
     share = tuple(range(rank * count // ranks, (rank + 1) * count // ranks))
     return replace(cut, layers=share) if division == "stage" else replace(cut, experts=share)
 
@@ -134,6 +155,11 @@ def parse_numbers(text: str, what: str, count: int) -> tuple[int, ...]:
     return tuple(sorted(numbers))
 
 
+def written_numbers(numbers: tuple[int, ...]) -> str:
+    """Return rising numbers as `parse_numbers` reads them: "0-9,40"."""
+    return ",".join(str(low) if high == low + 1 else f"{low}-{high - 1}" for low, high in _intervals(numbers))
+
+
 def cut_to_json(cut: Cut, shapes: Mapping[str, Sequence[int]]) -> bytes:
     """Return what stands in a part's cut.json; `shapes` are those of the whole tensors that were cut."""
     record = {
@@ -157,10 +183,10 @@ def cut_from_json(raw: bytes) -> tuple[Cut, dict[str, tuple[int, ...]]]:
     if (
         version != 1
         or division not in (None, *DIVISIONS)
-        or not (type(rank) is type(ranks) is int and 0 <= rank < ranks)
-        or not all(value is None or _is_numbers(value) for value in numbers.values())
+        or not (type(rank) is type(ranks) is int and 0 <= rank < ranks <= MAX_PARTS)
+        or not all(value is None or _are_numbers(value) for value in numbers.values())
         or not isinstance(shapes, dict)
-        or not all(_is_numbers(shape) for shape in shapes.values())
+        or not all(_is_shape(shape) for shape in shapes.values())
     ):
         raise WeightsError(f"{CUT_FILE} must say which part of a model this is, in the form of version 1")
     ranges = {key: None if value is None else tuple(value) for key, value in numbers.items()}
@@ -186,9 +212,9 @@ def _cut_for_tensor_rank(
 ) -> tuple[tuple[int, ...], list[Run]]:
     # Gate rows lie before up rows, and each rank holds its share of both.
     halves = 2 if name.endswith("gate_up_proj") else 1
+    if len(shape) <= axis or shape[axis] % (halves * cut.ranks):
+        raise WeightsError(f"{name} must divide by {cut.ranks:,} ranks along axis {axis}, got {list(shape)}")
     size = shape[axis] // halves
-    if size % cut.ranks:
-        raise WeightsError(f"{name} must divide by {cut.ranks} ranks, got {list(shape)}")
     share = size // cut.ranks
     seen_as = (prod(shape[:axis]) * halves, size, prod(shape[axis + 1 :]))
     run = cut_axis(seen_as, dtype, 1, cut.rank * share, (cut.rank + 1) * share)
@@ -206,5 +232,14 @@ def _intervals(numbers: tuple[int, ...]) -> list[tuple[int, int]]:
     return intervals
 
 
-def _is_numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(type(number) is int and 0 <= number < 2**63 for number in value)
+def _are_numbers(value: Any) -> bool:
+    """Whether these are layers or experts as we write them: rising, each once."""
+    if not isinstance(value, list) or not all(type(number) is int and 0 <= number < MAX_NUMBER for number in value):
+        return False
+    return all(low < high for low, high in pairwise(value))
+
+
+def _is_shape(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) > MAX_DIMENSIONS:
+        return False
+    return all(type(size) is int and 0 <= size < 2**63 for size in value)

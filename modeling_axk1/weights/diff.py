@@ -111,7 +111,8 @@ def _weights(checkpoint: Checkpoint, notes: list[str]) -> dict[str, Weight]:
         encoding_of(checkpoint.config or {})
     except WeightsError as error:
         notes.append(f"{checkpoint.store.name} is compared as it is stored: {error}")
-        checkpoint = replace(checkpoint, config=None)
+        config = {key: value for key, value in (checkpoint.config or {}).items() if key != "quantization_config"}
+        checkpoint = replace(checkpoint, config=config)
     return weights_of(checkpoint)
 
 

@@ -227,8 +227,18 @@ def stored_tensors(config: Mapping[str, Any]) -> dict[str, TensorSpec]:
 
 
 def quantised_config(config: Mapping[str, Any], encoding: Encoding) -> dict[str, Any]:
-    """Return config.json of the same model's checkpoint stored in `encoding`."""
-    return {**config, "quantization_config": encoding.quantization_config(ignored_modules(config, encoding))}
+    """Return config.json of the same model's checkpoint stored in `encoding`.
+
+    Raises WeightsError when the encoding fits no weight of the model.
+    """
+    ignored = ignored_modules(config, encoding)
+    weights = filter(is_quantised_weight, expected_tensors(config, "per-expert"))
+    if {name.removesuffix(".weight") for name in weights} <= set(ignored):
+        raise WeightsError(
+            f"{encoding.name} must fit a weight's rows ({encoding.row_multiple} at a time) and columns "
+            f"({encoding.group_size} at a time), and fits none of this model's"
+        )
+    return {**config, "quantization_config": encoding.quantization_config(ignored)}
 
 
 def stored_bytes(config: Mapping[str, Any], encoding: Encoding | None = None) -> int:

@@ -1,7 +1,7 @@
 """How far weights are off after rounding, as sums that pieces of a tensor, and tensors, add up to."""
 
 from dataclasses import dataclass
-from math import inf, log10, sqrt
+from math import inf, isfinite, log10, sqrt
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,15 @@ class ErrorSum:
         if self.relative_rms in (0.0, inf):
             return -inf if self.relative_rms else inf
         return -20 * log10(self.relative_rms)
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return what people ask for, ready for JSON; None for the decibels of what is not off at all."""
+        decibels = self.signal_to_noise_db
+        return {
+            "relative_rms": self.relative_rms,
+            "signal_to_noise_db": decibels if isfinite(decibels) else None,
+            "max_abs": self.max_abs,
+        }
+
+    def __str__(self) -> str:
+        return f"relative RMS {self.relative_rms:.3g}, {self.signal_to_noise_db:.1f} dB, at most {self.max_abs:.3g}"

@@ -101,7 +101,7 @@ def execute(
     the result is the same to the byte. Raises UsageError when `out` holds something else, WeightsError when a source
     is not as it was planned, and OSError (disk full, no permission): what is finished then waits for the next run.
     """
-    workers = workers or (min(8, os.cpu_count() or 1) if isinstance(sources[0], Folder) else 8)
+    workers = workers or max(min(8, os.cpu_count() or 1), sources[0].readers // 2)
     chunk_bytes = _chunk_bytes(memory, workers, _TORCH_BYTES if _recodes(plan) else _INTERPRETER_BYTES)
     part = part_name(out)
     if _is_finished(plan, out):
@@ -111,9 +111,8 @@ def execute(
         raise UsageError(f"OUT must be a new or empty folder, and {out} holds something else")
     part.mkdir(parents=True, exist_ok=True)
     with exclusive(part / "lock"):
-        state = _restore(part, _key(plan, sources), chunk_bytes)
+        state = _restore(part, plan, _key(plan, sources), chunk_bytes)
         files = part / "files"
-        files.mkdir(exist_ok=True)
         _check_room(plan, state, files)
         resumed = _write(plan, sources, files, part / "state.json", state, workers, description)
         for name, original in plan.copied.items():
@@ -177,17 +176,28 @@ def _key(plan: Plan, sources: Sequence[Store]) -> str:
     return digest.hexdigest()
 
 
-def _restore(part: Path, key: str, chunk_bytes: int) -> _State:
+def _restore(part: Path, plan: Plan, key: str, chunk_bytes: int) -> _State:
     """Return what an interrupted run of the same plan left; clears away what another one did."""
+    files, state_path = part / "files", part / "state.json"
     try:
-        state = _State.load(part / "state.json")
+        state = _State.load(state_path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         state = _State("", 0)
     if state.key != key:
-        shutil.rmtree(part / "files", ignore_errors=True)
-        return _State(key, chunk_bytes)
-    if state.chunk_bytes != chunk_bytes:  # the unfinished shard's chunks were others
+        shutil.rmtree(files, ignore_errors=True)
+        state = _State(key, chunk_bytes)
+    files.mkdir(exist_ok=True)
+    # A run killed between its last two steps leaves a state whose files are in OUT, which may be gone since.
+    sizes = {shard.file_name: shard.file_size for shard in plan.shards}
+    for name in list(state.finished):
+        path = files / name
+        if not path.is_file() or path.stat().st_size != sizes[name]:
+            del state.finished[name]
+    # Chunks of another size were others; and an unfinished shard may have got its name before that was noted.
+    if state.chunk_bytes != chunk_bytes or not part_name(files / state.shard).is_file():
         state = _State(key, chunk_bytes, state.finished)
+    # Noted before anything is written: what is begun anew must not be taken for as far as it was.
+    state.save(state_path)
     return state
 
 
@@ -217,7 +227,7 @@ def _write(
                 advance(shard.nbytes)
                 continue
             path = files / shard.file_name
-            skipped = state.chunks if state.shard == shard.file_name and part_name(path).exists() else 0
+            skipped = state.chunks if state.shard == shard.file_name else 0
             path.parent.mkdir(exist_ok=True)
             writer = _ShardWriter(part_name(path), shard, sources, fresh=not skipped)
             errors = dict(state.errors) if skipped else {}

@@ -5,6 +5,8 @@ once, and an entry holds nothing else than the format's three keys.
 """
 
 import json
+import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -21,6 +23,7 @@ MAX_OFFSET = 2**63 - 1
 
 # The order in which the stock library lays tensors out: the widest elements first, so that all stay aligned.
 _RANK = {dtype: rank for rank, dtype in enumerate(reversed(DTYPE_BITS))}
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,10 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """Read the header of the file at `path`; raises WeightsError naming the file and tensor, or OSError."""
-    if not path.is_file():
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise WeightsError(f"{path.name} must be a regular file")
-    file_size = path.stat().st_size
+    file_size = status.st_size
     with path.open("rb") as file:
         length = header_length(file.read(8), file_size, path.name)
         return parse_header(file.read(length), file_size, path.name)
@@ -78,7 +82,7 @@ def parse_header(raw: bytes, file_size: int, file_name: str) -> Header:
     """
     entries = parse_object(raw, f"{file_name}: the header")
     metadata = entries.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+    if not isinstance(metadata, dict) or not all(map(_is_text, (*metadata, *metadata.values()))):
         raise WeightsError(f"{file_name}: __metadata__ must map names to strings")
     data_start = 8 + len(raw)
     tensors = {}
@@ -127,6 +131,9 @@ def _tensor(entry: Any, data_start: int, what: str) -> TensorInfo:
         raise WeightsError(f"{what}: dtype must be a string")
     if not _is_sizes(shape) or len(shape) > MAX_DIMENSIONS:
         raise WeightsError(f"{what}: shape must be at most {MAX_DIMENSIONS} integers in [0, 2^63), got {shape!r:.60}")
+    # The stock library multiplies sizes and bits in 64 bits, and stops at an overflow though a 0 follows.
+    if 0 in shape and prod(size for size in shape if size) > MAX_OFFSET // 64:
+        raise WeightsError(f"{what}: the sizes beside a 0 must multiply to less than 2^57, got {shape!r:.60}")
     if not _is_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise WeightsError(f"{what}: data_offsets must be two rising integers in [0, 2^63), got {offsets!r:.60}")
     try:
@@ -138,6 +145,11 @@ def _tensor(entry: Any, data_start: int, what: str) -> TensorInfo:
             f"{what}: {dtype} of shape {shape} takes {nbytes:,} bytes, its offsets span {offsets[1] - offsets[0]:,}"
         )
     return TensorInfo(dtype, tuple(shape), data_start + offsets[0], nbytes)
+
+
+def _is_text(value: Any) -> bool:
+    # Half a character in escapes ("\\ud800") is a str to Python and nothing that UTF-8 can hold.
+    return isinstance(value, str) and (value.isascii() or not _HALF_CHARACTER.search(value))
 
 
 def _is_sizes(value: Any) -> bool:

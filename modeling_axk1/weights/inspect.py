@@ -4,16 +4,18 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from modeling_axk1.weights.checkpoint import open_checkpoint
+from modeling_axk1.weights.checkpoint import Checkpoint, open_checkpoint
 from modeling_axk1.weights.coverage import coverage, layout_of
 from modeling_axk1.weights.names import is_axk1, parameters
+from modeling_axk1.weights.store import Store
 
 
 @dataclass(frozen=True)
 class Inspection:
     """The facts of a checkpoint; what only A.X K1's config can tell is None without one."""
 
-    path: str
+    place: str
+    part: str | None  # which part of a model this is, None for a whole one
     shards: int
     tensors: int
     parameters: int
@@ -23,16 +25,25 @@ class Inspection:
     layout: str
     missing: list[str] | None
     extra: list[str] | None
+    bytes_read: int | None  # over a network; None for a folder
 
 
-def inspect(path: Path) -> Inspection:
-    """Describe the checkpoint in the folder `path`; raises WeightsError when its files are not sound."""
-    checkpoint = open_checkpoint(path)
+def inspect(place: Path | Store) -> Inspection:
+    """Describe the checkpoint in a folder or another place; raises WeightsError when its files are not sound.
+
+    Example: `inspect(open_place("skt/A.X-K1")).parameters`.
+    """
+    return describe(open_checkpoint(place))
+
+
+def describe(checkpoint: Checkpoint) -> Inspection:
+    """Describe a sound checkpoint that was read already; raises WeightsError when its config names no model."""
     tensors = {name: tensor for _, name, tensor in checkpoint.tensors()}
     config = checkpoint.config if is_axk1(checkpoint.config or {}) else None
     differences = coverage(checkpoint) if config else None
     return Inspection(
-        path=str(path),
+        place=checkpoint.store.name,
+        part=str(checkpoint.cut) if checkpoint.cut else None,
         shards=len(checkpoint.shards),
         tensors=len(tensors),
         parameters=differences.parameters if differences else sum(tensor.elements for tensor in tensors.values()),
@@ -42,4 +53,5 @@ def inspect(path: Path) -> Inspection:
         layout=layout_of(tensors),
         missing=differences.missing if differences else None,
         extra=differences.extra if differences else None,
+        bytes_read=checkpoint.store.bytes_read,
     )

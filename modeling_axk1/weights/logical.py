@@ -13,13 +13,13 @@ from modeling_axk1.errors import WeightsError
 from modeling_axk1.weights.checkpoint import Checkpoint
 from modeling_axk1.weights.encodings import Encoding, encoding_of
 from modeling_axk1.weights.header import TensorInfo
-from modeling_axk1.weights.names import MAX_EXPERTS
+from modeling_axk1.weights.names import MAX_EXPERTS, is_axk1
 from modeling_axk1.weights.order import base_of
 from modeling_axk1.weights.runs import Run
 from modeling_axk1.weights.steps import Form, Place
 
-_FUSED = re.compile(r"(.*\.experts)\.(gate_up_proj|down_proj)")
-_SINGLE = re.compile(r"(.*\.experts)\.([0-9]{1,9})\.(gate_proj|up_proj|down_proj)\.weight")
+_FUSED = re.compile(r"(.*\.mlp\.experts)\.(gate_up_proj|down_proj)")
+_SINGLE = re.compile(r"(.*\.mlp\.experts)\.(0|[1-9][0-9]{0,8})\.(gate_proj|up_proj|down_proj)\.weight")
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,12 @@ class Weight:
 def weights_of(checkpoint: Checkpoint, source: int = 0) -> dict[str, Weight]:
     """Return every weight of a checkpoint by its name in the "per-expert" layout, in the order they are stored.
 
-    `source` is the checkpoint's number among those that a plan reads. Raises WeightsError for a quantisation that is
-    not known, or a quantised weight of which a part is missing.
+    Fused experts stay as they are where config.json names another model, which may fuse them in another way. `source`
+    is the checkpoint's number among those that a plan reads. Raises WeightsError for a quantisation that is not known,
+    or a quantised weight of which a part is missing.
     """
     encoding = encoding_of(checkpoint.config or {})
+    apart = checkpoint.config is None or is_axk1(checkpoint.config)
     grouped: dict[str, dict[str, tuple[str, TensorInfo]]] = defaultdict(dict)
     for shard, name, info in checkpoint.tensors():
         grouped[base_of(name) if encoding else name][name] = (shard, info)
@@ -47,7 +49,7 @@ def weights_of(checkpoint: Checkpoint, source: int = 0) -> dict[str, Weight]:
             found = {base: _quantised(base, tensors, encoding, source)}
         else:
             (shard, info) = tensors[base]
-            found = _plain(base, info, shard, source)
+            found = _plain(base, info, shard, source, single_experts(base, info.shape) if apart else {})
         if not weights.keys().isdisjoint(found):
             raise WeightsError(f"{base} is stored fused and also one by one")
         weights |= found
@@ -57,15 +59,16 @@ def weights_of(checkpoint: Checkpoint, source: int = 0) -> dict[str, Weight]:
 def single_experts(name: str, shape: tuple[int, ...]) -> dict[str, tuple[int, int]]:
     """Return {name of one expert's matrix: its (first row, rows)} of a fused tensor; rows run through all experts.
 
-    Empty for what is no fused tensor. Source: the release's own layout, gate rows before up rows.
+    Empty for what is no fused tensor. Source: the release's own layout, gate rows before up rows. Raises WeightsError
+    for more experts than any model has.
 
     Example: of `experts.gate_up_proj` [2, 6, D] the matrix `experts.1.up_proj.weight` has rows 9, 10 and 11.
     """
     match = _FUSED.fullmatch(name)
     if not match or len(shape) != 3 or (match[2] == "gate_up_proj" and shape[1] % 2):
         return {}
-    if shape[0] > MAX_EXPERTS:  # of a billion experts with no rows each, a file of a hundred bytes can speak
-        return {}
+    if shape[0] > MAX_EXPERTS:
+        raise WeightsError(f"{name} must hold at most {MAX_EXPERTS:,} experts, got {shape[0]:,}")
     matrices = ("gate_proj", "up_proj") if match[2] == "gate_up_proj" else ("down_proj",)
     rows = shape[1] // len(matrices)
     return {
@@ -89,17 +92,20 @@ def fused_tensors(names: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, 
         if sorted(members) != list(range(len(members))):
             raise WeightsError(f"{experts} must be numbered from 0 without gaps to be fused, up to {max(members)}")
         first = members[0]
-        alike = all(shapes == first for shapes in members.values()) and all(len(shape) == 2 for shape in first.values())
+        alike = all(shapes == first for shapes in members.values()) and all(len(s) == 2 for s in first.values())
         if not alike or first.keys() != {"gate_proj", "up_proj", "down_proj"} or first["gate_proj"] != first["up_proj"]:
-            raise WeightsError(f"{experts} must each have gate_proj, up_proj and down_proj of one shape to be fused")
+            raise WeightsError(
+                f"{experts} must each have matrices gate_proj, up_proj and down_proj of one shape to be fused"
+            )
         rows, columns = first["gate_proj"]
         fused[f"{experts}.gate_up_proj"] = (len(members), 2 * rows, columns)
         fused[f"{experts}.down_proj"] = (len(members), *first["down_proj"])
     return fused
 
 
-def _plain(name: str, info: TensorInfo, shard: str, source: int) -> dict[str, Weight]:
-    singles = single_experts(name, info.shape)
+def _plain(
+    name: str, info: TensorInfo, shard: str, source: int, singles: Mapping[str, tuple[int, int]]
+) -> dict[str, Weight]:
     if not singles:
         return {name: Weight(info.shape, info.dtype, {"weight": Place(shard, Run(info.start, info.nbytes), source)})}
     row_bytes = info.nbytes // max(1, prod(info.shape[:2]))

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from operator import itemgetter
 from typing import Literal, get_args
 
 from modeling_axk1.errors import UsageError
 from modeling_axk1.weights.coverage import layout_of
-from modeling_axk1.weights.cut import DIVISIONS, Whole, is_first, layer_of
+from modeling_axk1.weights.cut import DIVISIONS, MAX_PARTS, Whole, is_first, layer_of
 from modeling_axk1.weights.names import Layout, expected_tensors, is_axk1
 from modeling_axk1.weights.plan import DEFAULT_SHARD_BYTES
 
@@ -47,8 +47,8 @@ class Sharding:
             raise UsageError(f"by {self.by} needs the number of parts")
         if self.by not in DIVISIONS and self.parts is not None:
             raise UsageError(f"by {self.by} takes no number of parts, got {self.parts}")
-        if self.parts is not None and not 1 <= self.parts <= 99_999:
-            raise UsageError(f"parts must be in [1, 99999], got {self.parts}")
+        if self.parts is not None and not 1 <= self.parts <= MAX_PARTS:
+            raise UsageError(f"parts must be in [1, {MAX_PARTS:,}], got {self.parts:,}")
         if self.shard_bytes is not None and self.shard_bytes < 1:
             raise UsageError(f"shard_bytes must be at least 1, got {self.shard_bytes}")
 
@@ -75,12 +75,11 @@ def in_order(names: Iterable[str], order: Order, whole: Whole) -> list[str]:
         known = {name: number for number, name in enumerate(expected_tensors(config, layout))}
     stored = {name: number for number, name in enumerate(names)}
 
-    def place(name: str) -> tuple[int, int, int, str]:
+    def place(name: str) -> tuple[int, int, str]:
         layer = layer_of(name)
         if layer is None:
             layer = -1 if is_first(name) else whole.layers
-        base = base_of(name)
-        return layer, known.get(base, len(known) + stored[name]), known.get(name, 0), name
+        return layer, known.get(base_of(name), len(known) + stored[name]), name
 
     return sorted(names, key=place)
 
@@ -88,12 +87,17 @@ def in_order(names: Iterable[str], order: Order, whole: Whole) -> list[str]:
 def together(names: Iterable[str], sharding: Sharding, whole: Whole) -> Iterator[tuple[list[str], int]]:
     """Yield (tensors that must lie in one shard, their group) for names in their order, but group after group.
 
-    A layer or a stage is a group where these are asked for, so that each is together whatever the order.
+    A layer or a stage is a group where these are asked for, so that each is together whatever the order. Raises
+    UsageError for more stages than layers.
     """
-    bundles = [list(members) for _, members in groupby(names, key=base_of)]
-    groups = [_group(bundle[0], sharding, whole) for bundle in bundles]
-    for number in sorted(range(len(bundles)), key=groups.__getitem__):
-        yield bundles[number], groups[number]
+    if sharding.by == "stage" and (sharding.parts or 0) > whole.layers:
+        raise UsageError(f"there must be at most as many stages as layers, {whole.layers:,}, got {sharding.parts:,}")
+    # A weight's parts are of several dtypes, and so not always neighbours in the file they come from.
+    bundles: dict[str, list[str]] = {}
+    for name in names:
+        bundles.setdefault(base_of(name), []).append(name)
+    grouped = [(bundle, _group(bundle[0], sharding, whole)) for bundle in bundles.values()]
+    yield from sorted(grouped, key=itemgetter(1))
 
 
 def base_of(name: str) -> str:

@@ -83,8 +83,11 @@ def lay_out(
     """Put bundles into shards in the order given; return the shards, and the index unless there is only one.
 
     A shard ends where a bundle's group changes, or where the next would exceed `max_shard_bytes` (None: no limit).
-    `folder` goes before all file names and ends with a slash. Raises WeightsError for a tensor that comes twice.
+    `folder` goes before all file names and ends with a slash. Raises WeightsError for no tensors, or one that comes
+    twice.
     """
+    if not bundles:
+        raise WeightsError("a checkpoint must hold at least one tensor, got none")
     bundle_bytes = [sum(nbytes_of(*tensor) for tensor in bundle.tensors.values()) for bundle in bundles]
     runs = [list(run) for _, run in groupby(range(len(bundles)), key=lambda number: bundles[number].group)]
     groups = [
@@ -96,7 +99,7 @@ def lay_out(
         if len(tensors) != sum(len(bundles[member].tensors) for member in group) or not seen.isdisjoint(tensors):
             raise WeightsError("a plan must hold every tensor once, got one twice")
         seen |= tensors.keys()
-        file_name = _file_name(number, len(groups))
+        file_name = shard_file_name(number, len(groups))
         steps = [step for member in group for step in bundles[member].steps]
         shards.append(_shard(folder + file_name, tensors, steps, metadata))
         listed.append(Shard(file_name, tuple(tensors), sum(bundle_bytes[member] for member in group)))
@@ -116,7 +119,7 @@ def _shard(
         starts[name] = end
         end += nbytes_of(*tensors[name])
     # Written as they lie: a disk likes it, and what is finished of a file is its beginning.
-    steps.sort(key=lambda step: starts[step.tensor])
+    steps.sort(key=lambda step: starts[step.tensor] + step.start)
     return PlannedShard(file_name, header, starts, tuple(steps), end)
 
 
@@ -132,7 +135,7 @@ def plan_shards(sizes: Mapping[str, int], max_shard_bytes: int = DEFAULT_SHARD_B
         raise WeightsError(f"max_shard_bytes must be at least 1, got {max_shard_bytes}")
     groups = _fill(list(sizes.items()), max_shard_bytes)
     return [
-        Shard(_file_name(number, len(groups)), tuple(group), sum(sizes[name] for name in group))
+        Shard(shard_file_name(number, len(groups)), tuple(group), sum(sizes[name] for name in group))
         for number, group in enumerate(groups, start=1)
     ]
 
@@ -168,5 +171,6 @@ def parse_size(text: str) -> int:
     return int(match[1]) * _UNITS[match[2].upper()]
 
 
-def _file_name(number: int, count: int) -> str:
+def shard_file_name(number: int, count: int) -> str:
+    """Return the name of shard `number`, from 1 to `count`, as transformers and the hub expect it."""
     return SINGLE_FILE if count == 1 else f"model-{number:05d}-of-{count:05d}.safetensors"

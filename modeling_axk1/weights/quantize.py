@@ -6,10 +6,11 @@ another are bit for bit the parts of the whole: a tensor larger than memory goes
     r    rows (outputs) at hand      C    columns (inputs)
     B    side of an fp8 block, 128   G    inputs that share a scale of int8 or int4
 
-fp8: value = E4M3 number x scale, one scale for [B, B]. A scale is the least power of two that keeps the block's largest
-weight within E4M3's 448. Readers take any scale; DeepSeek-V3 uses max / 448, DeepSeek-V3.1 powers of two as here. On
-Gaussian weights both are off by the same 31.5 dB; with a power of two, though, decoding is exact even in bfloat16, and
-so encoding what was decoded gives the same bytes again.
+fp8: value = E4M3 number x scale, one scale for [B, B]. A scale is the least power of two with which the block's largest
+weight rounds to at most 448, E4M3's largest number. Readers take any scale; DeepSeek-V3 uses max / 448, DeepSeek-V3.1
+powers of two as here. Gaussian weights get the same noise from both, 31.5 dB below them; with a power of two, though,
+decoding is exact, even in bfloat16, and encoding what was decoded gives the same bytes again. (In bfloat16 that ends
+with scales below 2^-124, whose numbers have no room in its subnormals.)
 
 int8, int4: value = whole number x scale, one bfloat16 scale for [1, G]. As compressed-tensors does it (its
 `calculate_qparams`, symmetric), a scale is max / 127.5 or max / 7.5, and the numbers are in [-128, 127] or [-8, 7]; the
@@ -20,6 +21,7 @@ With recode, which calls it, this is all of weights/ that imports torch.
 """
 
 from collections.abc import Mapping
+from math import frexp
 
 import torch
 from torch import Tensor
@@ -28,7 +30,8 @@ from modeling_axk1.errors import WeightsError
 from modeling_axk1.weights.encodings import Encoding
 from modeling_axk1.weights.errorsum import ErrorSum
 
-_FP8_MAX = 448.0
+_ROUNDS_TO_448 = 464.0  # half way to 480, which E4M3 would have next
+_ROUNDS_TO_448_FRACTION, _ROUNDS_TO_448_EXPONENT = frexp(_ROUNDS_TO_448)
 # Beyond it the sum of rounding up and scaling back could leave float32.
 _TOO_LARGE = 2.0**127
 _LEAST_SCALE = 2.0**-126  # the smallest that is not subnormal, in float32 and bfloat16 alike
@@ -90,9 +93,10 @@ def _encode_fp8(rows_rC: Tensor, encoding: Encoding) -> dict[str, Tensor]:
     B = encoding.group_size
     blocks = rows_rC.view(rows_rC.shape[0] // B, B, rows_rC.shape[1] // B, B)
     largest = _largest(blocks, (1, 3))
-    fraction, exponent = torch.frexp(largest / _FP8_MAX)  # fraction in [0.5, 1), 0.5 for a power of two itself
-    scale = torch.ldexp(torch.ones_like(largest), exponent - (fraction == 0.5).int()).clamp_min_(_LEAST_SCALE)
-    scale[largest == 0] = 1.0
+    # The bound gives a block of zeros the least scale, which their next encoding will give them again.
+    fraction, exponent = torch.frexp(largest.clamp_min_(_LEAST_SCALE * _ROUNDS_TO_448))
+    exponent += (fraction > _ROUNDS_TO_448_FRACTION).int() - _ROUNDS_TO_448_EXPONENT
+    scale = torch.ldexp(torch.ones_like(largest), exponent)
     scaled = blocks * scale.reciprocal()[:, None, :, None]  # exact: powers of two
     return {"weight": scaled.to(torch.float8_e4m3fn).view(rows_rC.shape), "weight_scale_inv": scale}
 

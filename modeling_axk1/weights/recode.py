@@ -27,8 +27,7 @@ def recode(step: Recode, read: Mapping[str, memoryview]) -> tuple[dict[str, memo
 
     Raises WeightsError when a finite weight would become infinite, or one that is not finite cannot be encoded.
     """
-    rows = _rows(step)
-    original = _decoded(step.source_form, _tensors(step.source_form, step.weight, (rows, step.columns), read))
+    original = _decoded(step.source_form, _tensors(step.source_form, (step.rows, step.columns), read))
     try:
         encoded = _encoded(step.target_form, original)
     except WeightsError as error:
@@ -55,15 +54,7 @@ def one_thread_each() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _rows(step: Recode) -> int:
-    """Return how many rows are at hand."""
-    _, place = step.source[0]
-    whole = step.source_form
-    bits = whole.bits if isinstance(whole, Encoding) else _DTYPES[whole].itemsize * 8
-    return place.run.nbytes * 8 // (bits * step.columns)
-
-
-def _tensors(form: Form, weight: str, shape: tuple[int, int], read: Mapping[str, memoryview]) -> dict[str, Tensor]:
+def _tensors(form: Form, shape: tuple[int, int], read: Mapping[str, memoryview]) -> dict[str, Tensor]:
     if not isinstance(form, Encoding):
         return {"weight": torch.frombuffer(read["weight"], dtype=_DTYPES[form]).view(shape)}
     kinds = {name.rpartition(".")[2]: kind for name, kind in form.parts("x.weight", shape).items()}
@@ -73,8 +64,11 @@ def _tensors(form: Form, weight: str, shape: tuple[int, int], read: Mapping[str,
 
 
 def _decoded(form: Form, parts: Mapping[str, Tensor]) -> Tensor:
-    return decode_rows(form, parts) if isinstance(form, Encoding) else parts["weight"].to(torch.float32)
+    """Return the rows in float32; in float64 where that is what is stored, so that what it loses is seen."""
+    if isinstance(form, Encoding):
+        return decode_rows(form, parts)
+    return parts["weight"] if form == "F64" else parts["weight"].to(torch.float32)
 
 
 def _encoded(form: Form, rows: Tensor) -> dict[str, Tensor]:
-    return encode_rows(form, rows) if isinstance(form, Encoding) else {"weight": rows.to(_DTYPES[form])}
+    return encode_rows(form, rows.float()) if isinstance(form, Encoding) else {"weight": rows.to(_DTYPES[form])}

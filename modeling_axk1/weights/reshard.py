@@ -8,14 +8,14 @@ from pathlib import Path
 
 from modeling_axk1.errors import UsageError, WeightsError
 from modeling_axk1.weights.checkpoint import Checkpoint, open_checkpoint
-from modeling_axk1.weights.cut import CUT_FILE, Cut, Division, Whole, cut_from_json, cut_tensor, cut_to_json, rank_cut
+from modeling_axk1.weights.cut import CUT_FILE, DIVISIONS, Cut, Division, Whole, cut_tensor, cut_to_json, rank_cut
 from modeling_axk1.weights.dtypes import nbytes_of
 from modeling_axk1.weights.execute import DEFAULT_MEMORY, Execution, execute
 from modeling_axk1.weights.order import Sharding, base_of, in_order, together
 from modeling_axk1.weights.plan import Plan, PlannedShard, lay_out
 from modeling_axk1.weights.runs import Run
 from modeling_axk1.weights.steps import Bundle, Copy, Place
-from modeling_axk1.weights.store import Store, read_small
+from modeling_axk1.weights.store import Store
 
 DEFAULT_SHARDING = Sharding()
 
@@ -72,6 +72,8 @@ def plan_reshard(source: Path | Store, sharding: Sharding = DEFAULT_SHARDING) ->
     else:
         parts = [open_checkpoint(source)]
         tensors, whole = _single(parts[0])
+        if parts[0].cut is not None:
+            return _plan_again(tensors, whole, sharding, parts[0]), [parts[0].store]
         if sharding.by in ("expert-rank", "tensor-rank"):
             return _plan_ranks(tensors, whole, sharding, sharding.by, parts[0]), [parts[0].store]
     shards, files = _lay_out(tensors, whole, sharding)
@@ -115,6 +117,14 @@ def _lay_out(
 
 def _parameters(kinds: Mapping[str, tuple[str, tuple[int, ...]]]) -> int:
     return sum(prod(shape) for name, (_, shape) in kinds.items() if base_of(name) == name)
+
+
+def _plan_again(tensors: Mapping[str, Planned], whole: Whole, sharding: Sharding, part: Checkpoint) -> Plan:
+    """A part of a model stays that part: names and shapes are the same, and so is its cut.json."""
+    if sharding.by in DIVISIONS:
+        raise UsageError(f"by {sharding.by} divides a whole model, and this is a part of one, as {CUT_FILE} says")
+    shards, files = _lay_out(tensors, whole, sharding)
+    return Plan(shards, {name: name for name in (CUT_FILE, *files_beside(part.store))}, files)
 
 
 def _plan_ranks(
@@ -174,17 +184,17 @@ def _rank_folders(source: Path) -> list[Path]:
 
 def _joined(parts: Sequence[Checkpoint]) -> tuple[dict[str, Planned], Whole]:
     """Put every tensor together from the ranks that hold parts of it; what all hold comes from the first."""
-    cuts = []
-    for part in parts:
-        cuts.append(cut_from_json(read_small(part.store, CUT_FILE)))
+    cuts = [_cut_of_rank(part, number, len(parts)) for number, part in enumerate(parts)]
+    if len({cut.division for cut in cuts}) > 1:
+        raise WeightsError("all ranks must be of one division, and these are not")
     kinds = {
-        name: (info.dtype, cuts[number][1].get(name, info.shape))
-        for number, part in enumerate(parts)
+        name: (info.dtype, part.whole_shapes.get(name, info.shape))
+        for part in parts
         for _, name, info in part.tensors()
     }
     whole = Whole.of(parts[0].config, kinds)
     tensors: dict[str, Planned] = {}
-    for number, (part, (cut, _)) in enumerate(zip(parts, cuts, strict=True)):
+    for number, (part, cut) in enumerate(zip(parts, cuts, strict=True)):
         for shard, name, info in part.tensors():
             held = cut_tensor(cut, whole, name, *kinds[name])
             if held is None or held[0] != info.shape or kinds[name][0] != info.dtype:
@@ -200,6 +210,18 @@ def _joined(parts: Sequence[Checkpoint]) -> tuple[dict[str, Planned], Whole]:
     for name, tensor in tensors.items():
         _check_covered(name, nbytes_of(*tensor.kind), (step.run for step in tensor.steps))
     return tensors, whole
+
+
+def _cut_of_rank(part: Checkpoint, rank: int, ranks: int) -> Cut:
+    """Return what a rank's cut.json says; raises WeightsError unless that is this rank."""
+    if part.cut is None:
+        raise WeightsError(f"{part.store.name} must have a {CUT_FILE} that says which part it is")
+    if (part.cut.rank, part.cut.ranks) != (rank, ranks):
+        raise WeightsError(
+            f"{CUT_FILE} of {part.store.name} must be of rank {rank} of {ranks:,}, "
+            f"got {part.cut.rank:,} of {part.cut.ranks:,}"
+        )
+    return part.cut
 
 
 def _check_covered(name: str, nbytes: int, runs: Iterable[Run]) -> None:

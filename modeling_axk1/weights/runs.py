@@ -43,10 +43,13 @@ class Run:
 def cut_axis(shape: Sequence[int], dtype: str, axis: int, low: int, high: int) -> Run:
     """Return where, counted from a tensor's first byte, its indices [low, high) along `axis` lie.
 
-    Raises WeightsError when they leave the tensor or begin within a byte (elements of 4 or 6 bits).
+    Raises WeightsError when they leave the tensor, as an axis it has not does, or begin within a byte (elements of 4 or
+    6 bits).
 
     Example: the last two columns of a [3, 4] matrix of F32 are Run(start=8, length=8, count=3, stride=16).
     """
+    if axis >= len(shape):
+        raise WeightsError(f"a cut along axis {axis} needs a tensor with that axis, got shape {list(shape)}")
     if not 0 <= low <= high <= shape[axis]:
         raise WeightsError(f"a cut must lie in [0, {shape[axis]}], got [{low}, {high})")
     inner = prod(shape[axis + 1 :]) * DTYPE_BITS[dtype]
@@ -57,8 +60,8 @@ def cut_axis(shape: Sequence[int], dtype: str, axis: int, low: int, high: int) -
 
 
 def joined(start: int, length: int, count: int, stride: int) -> Run:
-    """Return a run of these pieces, as one piece where they follow each other."""
-    if count <= 1 or length == stride:
+    """Return a run of these pieces, as one piece where they follow each other or hold nothing."""
+    if count <= 1 or length in (0, stride):
         return Run(start, length * count)
     return Run(start, length, count, stride)
 

@@ -29,6 +29,11 @@ class Copy:
     run: Run
 
     @property
+    def start(self) -> int:
+        """Where in its tensor it begins to write."""
+        return self.run.start
+
+    @property
     def nbytes(self) -> int:
         """Bytes that are written."""
         return self.run.nbytes
@@ -59,6 +64,11 @@ class Fill:
 
     tensor: str
     data: bytes
+
+    @property
+    def start(self) -> int:
+        """Where in its tensor it begins to write."""
+        return 0
 
     @property
     def nbytes(self) -> int:
@@ -95,6 +105,11 @@ class Recode:
     def tensor(self) -> str:
         """The tensor that is written first."""
         return self.target[0][1]
+
+    @property
+    def start(self) -> int:
+        """Where in that tensor it begins to write."""
+        return self.target[0][2].start
 
     @property
     def nbytes(self) -> int:

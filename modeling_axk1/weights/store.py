@@ -18,12 +18,28 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
+def check_file_name(file: str, place: str) -> None:
+    """Refuse a name that cannot be shown on one line or leads out of `place`; raises WeightsError."""
+    check_name(file, place)
+    pure = PurePosixPath(file)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in file:
+        raise WeightsError(f"a file name must stay inside the folder, got {file}")
+
+
 class Store(Protocol):
     """A place with a checkpoint's files. Every method raises WeightsError or OSError, and may be called by threads."""
 
     @property
     def name(self) -> str:
         """What people call the place: a path, an address, a repository at a revision."""
+
+    @property
+    def readers(self) -> int:
+        """How many threads read from the place at once with profit."""
+
+    @property
+    def bytes_read(self) -> int | None:
+        """Bytes fetched over a network so far; None where nothing is fetched."""
 
     def names(self) -> list[str] | None:
         """Return the files' names, sorted; None where a place cannot be listed."""
@@ -35,7 +51,7 @@ class Store(Protocol):
         """Return the bytes of a file."""
 
     def header(self, file: str) -> Header:
-        """Read and validate the header of a shard."""
+        """Read and validate the header of a shard; raises FileNotFoundError where there is no such file."""
 
     def read_into(self, file: str, start: int, buffer: Buffer) -> None:
         """Fill `buffer` with the file's bytes from `start` on; raises WeightsError when they end before."""
@@ -49,6 +65,9 @@ class Folder:
 
     Symbolic links may point into the folder, and from a snapshot of the hub's cache into that cache's blobs.
     """
+
+    readers = 1  # headers lie in the page cache or one seek away: threads would only wait for each other
+    bytes_read = None
 
     def __init__(self, path: Path) -> None:
         """Stand for `path`; raises WeightsError when that is no folder."""
@@ -64,11 +83,8 @@ class Folder:
 
     def path(self, file: str) -> Path:
         """Return the path of `file`; raises WeightsError when it would lead outside."""
-        check_name(file, self.folder.name)
-        pure = PurePosixPath(file)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in file:
-            raise WeightsError(f"a file name must stay inside the folder, got {file}")
-        path = self.folder / pure
+        check_file_name(file, self.folder.name)
+        path = self.folder / file
         target = Path(os.path.realpath(path))  # Path.resolve would raise RuntimeError for a link to itself
         home = self.folder.resolve()
         roots = [home, home.parent.parent / "blobs"] if home.parent.name == "snapshots" else [home]

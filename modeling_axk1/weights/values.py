@@ -31,8 +31,12 @@ class NonFinite:
         import numpy as np
 
         values = np.frombuffer(chunk, self._bits)
-        hits = (values & self._mask) == self._mask
-        if hits.any():
+        # The largest of all as signed and as unsigned integers bound the positive and the negative ones: two passes
+        # that write nothing, where a mask and a comparison for each value are three times as slow.
+        signed = values.view(self._bits.replace("u", "i"))
+        sign = 1 << (8 * values.itemsize - 1)
+        if values.size and (signed.max() >= self._mask or values.max() >= self._mask | sign):
+            hits = (values & self._mask) == self._mask
             self.first = self.first if self.count else self._seen + int(hits.argmax())
             self.count += int(np.count_nonzero(hits))
         self._seen += values.size

@@ -4,27 +4,20 @@ Loaders accept silently: missing norms, NaN, flipped bytes, tensors of another d
 know. Each of these is a line here, naming the tensor and the shard.
 """
 
-import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modeling_axk1.checksums import SUMS_FILE, parse_sums
 from modeling_axk1.errors import WeightsError
-from modeling_axk1.files import sha256_file
-from modeling_axk1.progress import Advance, progress_bar
 from modeling_axk1.weights.checkpoint import Checkpoint, reason, scan_checkpoint
 from modeling_axk1.weights.coverage import coverage
-from modeling_axk1.weights.header import Header
+from modeling_axk1.weights.facts import Wanted
+from modeling_axk1.weights.manifest import TensorEntry, compare_tensors, read_manifest
 from modeling_axk1.weights.names import is_axk1
 from modeling_axk1.weights.store import Folder, read_small
-from modeling_axk1.weights.values import NonFinite
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
-CHUNK_BYTES = 1 << 20  # fits the cache, and a multiple of every element's width
+from modeling_axk1.weights.survey import Reading, Survey, is_there, survey
 
 _CONFIG_DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32", "float64": "F64"}
 # Kept in float32 beside bfloat16 weights: rounding it would change which experts are chosen.
@@ -49,13 +42,32 @@ class VerifyReport:
         return not self.problems
 
 
-def verify(path: Path, *, values: bool = True, checksums: bool = True) -> VerifyReport:
+def verify(
+    path: Path,
+    *,
+    values: bool = True,
+    checksums: bool = True,
+    manifest: Path | None = None,
+    reading: Reading = Reading(),  # noqa: B008  # it is frozen
+) -> VerifyReport:
     """Check the checkpoint in the folder `path`: headers, index, config, values, checksums.
 
-    `values` looks for NaN and infinity in every float; `checksums` compares files with SHA256SUMS where the
-    folder has one. Both read all bytes, together and once, in chunks. Raises WeightsError only when there is no folder.
+    All that needs a file's bytes is found out while they are read once, in chunks.
+
+    Args:
+        path: folder with the weights and their config.json.
+        values: look for NaN and infinity in every float.
+        checksums: compare files with SHA256SUMS where the folder has one.
+        manifest: a MANIFEST.json; its tensors must be here, bit by bit, in whatever shards.
+        reading: on how many threads, in how much memory, and where to remember what was read.
+
+    Raises WeightsError when there is no folder or `manifest` is none; everything else is a line of the report.
+
+    Example: `verify(Path("A.X-K1-resharded"), manifest=Path("A.X-K1/MANIFEST.json")).problems`
+
     """
     folder = Folder(path)
+    wanted_tensors = read_manifest(manifest).tensors if manifest else None
     checkpoint = scan_checkpoint(folder)
     tensors = [tensor for _, _, tensor in checkpoint.tensors()]
     report = VerifyReport(
@@ -68,8 +80,9 @@ def verify(path: Path, *, values: bool = True, checksums: bool = True) -> Verify
     )
     _check_config(checkpoint, report)
     sums = _sums(checkpoint, report) if checksums else None
-    if values or sums is not None:
-        _check_bytes(folder, checkpoint, report, sums, values=values)
+    wanted = Wanted(sha256=sums is not None, tensors=wanted_tensors is not None, values=values)
+    if wanted != Wanted():
+        _check_bytes(folder, checkpoint, report, wanted, sums or {}, wanted_tensors, reading)
     return report
 
 
@@ -136,60 +149,35 @@ def _sums(checkpoint: Checkpoint, report: VerifyReport) -> dict[str, str] | None
 
 
 def _check_bytes(
-    folder: Folder, checkpoint: Checkpoint, report: VerifyReport, sums: dict[str, str] | None, *, values: bool
+    folder: Folder,
+    checkpoint: Checkpoint,
+    report: VerifyReport,
+    wanted: Wanted,
+    sums: dict[str, str],
+    wanted_tensors: Mapping[str, TensorEntry] | None,
+    reading: Reading,
 ) -> None:
-    sums = sums or {}
-    total = sum(header.file_size for header in checkpoint.shards.values())
-    with progress_bar("verifying", total=total) as advance:
-        for shard, header in checkpoint.shards.items():
-            digest = hashlib.sha256() if shard in sums else None
-            try:
-                report.problems += _read_shard(folder.path(shard), header, digest, advance, values=values)
-            except OSError as error:
-                report.problems.append(reason(error, shard))
-                continue
-            if digest and digest.hexdigest() != sums[shard]:
-                report.problems.append(_wrong_sum(shard, sums[shard], digest.hexdigest()))
-    for name in sorted(sums.keys() - checkpoint.shards.keys()):
-        report.problems += _check_other_file(folder, name, sums[name])
+    others = sorted(sums.keys() - checkpoint.shards.keys())
+    missing = [name for name in others if not is_there(folder, name)]
+    files = checkpoint.shards | {name: None for name in others if name not in missing}
+    found = survey(folder, files, wanted, reading, "verifying")
+    for name in files:
+        report.problems += _problems_of(name, found, sums)
+    report.problems += [f"{name} is listed in {SUMS_FILE} and is missing" for name in missing]
+    if wanted_tensors is not None:
+        report.problems += compare_tensors(wanted_tensors, checkpoint, found.facts)
+    report.notes += found.notes()
+    found.close(done=report.ok)
 
 
-def _read_shard(path: Path, header: Header, digest: "_Hash | None", advance: Advance, *, values: bool) -> list[str]:
-    """Read a shard once from end to end, feeding `digest` and looking at every float; returns its problems."""
-    problems: list[str] = []
-    buffer = memoryview(bytearray(CHUNK_BYTES))
-    with path.open("rb") as file:
-        start = file.read(header.data_start)
-        if digest:
-            digest.update(start)
-        for name, tensor in header.tensors.items():
-            found = NonFinite(tensor.dtype)
-            for done in range(0, tensor.nbytes, CHUNK_BYTES):
-                chunk = buffer[: min(CHUNK_BYTES, tensor.nbytes - done)]
-                if file.readinto(chunk) != len(chunk):
-                    return [*problems, f"{path.name} became shorter while it was read"]
-                if digest:
-                    digest.update(chunk)
-                if values:
-                    found.feed(chunk)
-                advance(len(chunk), note=path.name)
-            if found.count:
-                problems.append(
-                    f"{name} in {path.name}: {found.count:,} values are NaN or infinite, the first at {found.first:,}"
-                )
+def _problems_of(name: str, found: Survey, sums: dict[str, str]) -> list[str]:
+    if name in found.problems:
+        return [found.problems[name]]
+    facts = found.facts[name]
+    problems = [
+        f"{tensor} in {name}: {count:,} values are NaN or infinite, the first at {first:,}"
+        for tensor, (count, first) in (facts.nonfinite or {}).items()
+    ]
+    if name in sums and facts.sha256 != sums[name]:
+        problems.append(f"{name} must have SHA-256 {sums[name]}, as {SUMS_FILE} says, got {facts.sha256}")
     return problems
-
-
-def _check_other_file(folder: Folder, name: str, expected: str) -> list[str]:
-    try:
-        path = folder.path(name)
-        if not path.is_file():
-            return [f"{name} is listed in {SUMS_FILE} and is missing"]
-        actual = sha256_file(path)
-    except (WeightsError, OSError) as error:
-        return [reason(error, name)]
-    return [] if actual == expected else [_wrong_sum(name, expected, actual)]
-
-
-def _wrong_sum(name: str, expected: str, actual: str) -> str:
-    return f"{name} must have SHA-256 {expected}, as {SUMS_FILE} says, got {actual}"

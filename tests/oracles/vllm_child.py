@@ -4,7 +4,7 @@
 
 TASK and FINDINGS are JSON files:
 
-    task      {"model", "prompts": token ids, "max_tokens", "speculative_config"}
+    task      {"model", "prompts": token ids, "max_tokens", "speculative_config", "dtype": if not float32}
     findings  {"tokens": for each prompt what greedy decoding appends,
                "logprobs": for each prompt, from its second token to the last appended one, those of the vocabulary,
                "drafted", "accepted": tokens}
@@ -24,7 +24,7 @@ def main(task_file: str, findings_file: str) -> None:
     engine = LLM(
         task["model"],
         skip_tokenizer_init=True,
-        dtype="float32",
+        dtype=task.get("dtype", "float32"),
         max_model_len=256,
         kv_cache_memory_bytes=2**28,
         max_logprobs=EVERY,

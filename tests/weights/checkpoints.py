@@ -47,6 +47,18 @@ TINY = RELEASE | {
     "v_head_dim": 4,
 }
 
+# A.X K1 in widths that every encoding tiles: 4 MB.
+WIDE = TINY | {
+    "hidden_size": 256,
+    "intermediate_size": 256,
+    "moe_intermediate_size": 128,
+    "q_lora_rank": 128,
+    "kv_lora_rank": 128,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+}
+
 
 def bf16(shape: tuple[int, ...]) -> RawTensor:
     """1.0, 1.0078125, ... : bfloat16 counts upwards in its last bits, every value finite."""
@@ -63,6 +75,19 @@ def write_tiny(folder: Path, tensors: dict[str, RawTensor] | None = None, max_sh
     folder.mkdir(parents=True)
     write_checkpoint(tiny_tensors() if tensors is None else tensors, folder, max_shard_bytes)
     (folder / "config.json").write_text(json.dumps(TINY))
+    return folder
+
+
+def wide_checkpoint(folder: Path) -> Path:
+    """Random weights of WIDE, in shards of half a megabyte."""
+    rng = np.random.default_rng(0)
+    tensors = {
+        name: RawTensor("BF16", tensor.shape, rng.integers(0x3C00, 0x3F80, tensor.shape).astype("<u2"))
+        for name, tensor in tiny_tensors(WIDE).items()
+    }
+    folder.mkdir()
+    write_checkpoint(tensors, folder, 500_000)
+    (folder / "config.json").write_text(json.dumps(WIDE))
     return folder
 
 

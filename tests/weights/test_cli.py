@@ -3,15 +3,16 @@
 import json
 import subprocess
 import sys
-from math import prod
 from pathlib import Path
 
 import pytest
 
 from modeling_axk1.weights.header import read_header
-from modeling_axk1.weights.names import expected_tensors, parameters
-from modeling_axk1.weights.plan import INDEX_FILE, plan_shards
+from modeling_axk1.weights.names import parameters
+from modeling_axk1.weights.plan import INDEX_FILE
+from modeling_axk1.weights.sparse import write_sparse_checkpoint
 from tests.weights.checkpoints import RELEASE, TINY, bf16, edit_header, edit_json, names_in, tiny_tensors, write_tiny
+from tests.weights.range_server import range_server
 
 SHARD = "model-00002-of-00003.safetensors"
 
@@ -177,7 +178,7 @@ def test_headers_only_leaves_values_alone(run_axk1, folder):
 def test_inspect_in_words_and_in_json(run_axk1, folder):
     words = run_axk1("weights", "inspect", folder).stdout
     assert "48 tensors in 3 shards" in words
-    assert f"{parameters(TINY).active:,} active per token" in words
+    assert f"active per token ({parameters(TINY).active:,})" in words
     found = json.loads(run_axk1("weights", "inspect", folder, "--json").stdout)
     assert found["parameters"] == parameters(TINY).total
     assert (found["tensors"], found["shards"], found["layout"], found["missing"], found["extra"]) == (
@@ -187,6 +188,47 @@ def test_inspect_in_words_and_in_json(run_axk1, folder):
         [],
         [],
     )
+
+
+def test_inspect_lists_shards_and_tensors(run_axk1, folder):
+    words = run_axk1("weights", "inspect", folder, "--shards", "--tensors").stdout
+    assert f"{SHARD}      18 tensors  " in words
+    assert "model.embed_tokens.weight  BF16  32x8  model-00001-of-00003.safetensors\n" in words
+    found = json.loads(run_axk1("weights", "inspect", folder, "--shards", "--tensors", "--json").stdout)
+    assert [shard["file"] for shard in found["shard_list"]] == [name for name in names_in(folder) if "-of-" in name]
+    assert {tensor["name"] for tensor in found["tensor_list"]} == tiny_tensors().keys()
+
+
+def test_inspect_reads_a_web_server_and_says_what_it_fetched(run_axk1, folder):
+    with range_server(folder) as server:
+        words = run_axk1("weights", "inspect", server.address).stdout
+        found = json.loads(run_axk1("weights", "inspect", server.address, "--json").stdout)
+    assert words.startswith(f"{server.address}\n")
+    assert "48 tensors in 3 shards" in words
+    assert f"({found['bytes_read']:,} bytes)" in words
+    assert found["missing"] == found["extra"] == []
+
+
+def test_a_hub_that_is_not_there_is_one_line(run_axk1, folder):
+    result = run_axk1("weights", "inspect", "owner/name", env={"HF_ENDPOINT": "http://127.0.0.1:9"})
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "owner/name is no folder here, and as a repository: " in result.stderr
+
+
+def test_many_missing_tensors_are_a_screen_in_words_and_all_in_json(run_axk1, folder):
+    rebuild(folder, {"model.norm.weight": bf16((8,))})
+    assert "... and 26 more: --json lists them" in run_axk1("weights", "inspect", folder).stdout
+    assert len(json.loads(run_axk1("weights", "inspect", folder, "--json").stdout)["missing"]) == 46
+
+
+@pytest.mark.parametrize("source", ["config.json", "."])
+def test_rehearse_writes_holes_for_a_config_or_a_place(run_axk1, folder, tmp_path, source):
+    out = tmp_path / "rehearsal"
+    said = run_axk1("weights", "rehearse", folder / source, out, "--shards", 7, "--per-expert").stdout
+    assert said.startswith("68 tensors in 7 shards, ")
+    assert run_axk1("weights", "verify", out).returncode == 0
+    assert run_axk1("weights", "rehearse", folder / source, out).stderr.count("\n") == 1
 
 
 def test_plan_shows_another_size_and_writes_nothing(run_axk1, folder):
@@ -205,6 +247,13 @@ def test_plan_shows_another_size_and_writes_nothing(run_axk1, folder):
         ("verify", "no/such/folder"),
         ("inspect", "no/such/folder"),
         ("plan", ".", "--shard-size", "5 gigs"),
+        ("manifest", "no/such/folder"),
+        ("sign", "."),
+        ("check", "no/such/folder"),
+        ("verify", ".", "--workers", "0"),
+        ("verify", ".", "--memory", "1KB"),
+        ("verify", ".", "--state", "./state.json"),
+        ("verify", ".", "--headers-only", "--manifest", "MANIFEST.json"),
         ("verify",),
         ("verify", ".", "--no-such-option"),
         ("no-such-verb",),
@@ -224,7 +273,23 @@ def test_an_unsound_checkpoint_is_one_line_and_exit_1(run_axk1, folder, verb):
     assert (result.returncode, result.stderr) == (1, f"axk1: error: {message}\n")
 
 
-@pytest.mark.parametrize("verb", ["inspect", "verify", "plan"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "inspect",
+        "verify",
+        "plan",
+        "reshard",
+        "convert",
+        "fetch",
+        "diff",
+        "rehearse",
+        "manifest",
+        "keygen",
+        "sign",
+        "check",
+    ],
+)
 def test_help_teaches_with_an_example(run_axk1, verb):
     assert f"Example: axk1 weights {verb} " in run_axk1("weights", verb, "--help").stdout
 
@@ -232,7 +297,7 @@ def test_help_teaches_with_an_example(run_axk1, verb):
 def test_torch_and_transformers_are_never_imported(folder):
     code = (
         "import sys; from modeling_axk1.cli import main; from modeling_axk1.weights import inspect, write\n"
-        "for verb in ('inspect', 'verify', 'plan'):\n"
+        "for verb in ('inspect', 'verify', 'plan', 'manifest', 'check'):\n"
         "    sys.argv = ['axk1', 'weights', verb, sys.argv[-1]]\n"
         "    try: main()\n"
         "    except SystemExit as end: assert not end.code, end.code\n"
@@ -244,28 +309,9 @@ def test_torch_and_transformers_are_never_imported(folder):
 
 def test_the_release_at_full_size_is_inspected_and_its_headers_verified(run_axk1, tmp_path):
     """The true 976 tensors in files of holes: 1.04 TB by their sizes, next to nothing on the disk."""
-    write_sparse_release(tmp_path)
+    write_sparse_checkpoint(tmp_path, RELEASE)
     found = json.loads(run_axk1("weights", "inspect", tmp_path, "--json").stdout)
     result = run_axk1("weights", "verify", tmp_path, "--headers-only")
     assert (found["tensors"], found["parameters"], found["bytes"]) == (976, 518_983_059_456, 1_037_966_118_912)
     assert (found["active_parameters"], found["layout"], found["missing"]) == (32_779_339_776, "fused", [])
     assert (result.returncode, result.stderr) == (0, "")
-
-
-def write_sparse_release(folder: Path) -> None:
-    expected = expected_tensors(RELEASE)
-    sizes = {name: 2 * prod(spec.shape) for name, spec in expected.items()}
-    shards = plan_shards(sizes)
-    for shard in shards:
-        header, end = {}, 0
-        for name in shard.tensors:
-            offsets = [end, end + sizes[name]]
-            header[name] = {"dtype": "BF16", "shape": expected[name].shape, "data_offsets": offsets}
-            end += sizes[name]
-        text = json.dumps(header).encode()
-        with (folder / shard.file_name).open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            file.truncate(8 + len(text) + end)
-    weight_map = {name: shard.file_name for shard in shards for name in shard.tensors}
-    (folder / INDEX_FILE).write_text(json.dumps({"weight_map": weight_map}))
-    (folder / "config.json").write_text(json.dumps(RELEASE | {"torch_dtype": "bfloat16"}))

@@ -413,7 +413,7 @@ def test_layers_and_experts_are_one_line_and_with_tensors_a_line_each(run_axk1, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a", "no/such/folder"], "A and B must be folders with a checkpoint, got no/such/folder"),
+        (["a", "no/such/folder"], "PLACE must be a folder with a checkpoint, an address"),
         (
             ["a", "a", "--headers-only", "--tolerance", "0"],
             "a tolerance is about values, and --headers-only reads none",
@@ -459,9 +459,10 @@ def test_a_config_nested_too_deeply_is_one_line(tmp_path):
         diff(a, a)
 
 
-def test_experts_by_the_billion_in_an_empty_tensor_are_one_tensor(compared):
-    tensors = {"mlp.experts.down_proj": RawTensor("F32", (10**12, 0, 2), b"")}
-    assert compared(tensors, tensors).counts() == {"equal": 1}
+def test_experts_by_the_billion_in_an_empty_tensor_are_refused(compared):
+    tensors = {"model.layers.1.mlp.experts.down_proj": RawTensor("F32", (10**12, 0, 2), b"")}
+    with pytest.raises(WeightsError, match="must hold at most 1,024 experts, got 1,000,000,000,000"):
+        compared(tensors, tensors)
 
 
 def test_a_shard_that_shrinks_after_its_header_was_read_is_an_error(tmp_path, monkeypatch):

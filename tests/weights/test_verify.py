@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from modeling_axk1.errors import WeightsError
+from modeling_axk1.weights.facts import CHUNK_BYTES
 from modeling_axk1.weights.names import expected_tensors, parameters
-from modeling_axk1.weights.verify import CHUNK_BYTES, verify
+from modeling_axk1.weights.verify import verify
 from modeling_axk1.weights.write import RawTensor
 from tests.weights.checkpoints import TINY, bf16, edit_json, tiny_tensors, write_tiny
 

@@ -104,7 +104,9 @@ class Transfer:
             headers |= {"X-Linked-ETag": headers["ETag"], "X-Linked-Size": str(file.size)}
             blob = self._catalog.blobs.path(file.pointer.oid)
             return _BlobResponse(blob, headers=headers, media_type="application/octet-stream")
-        return _part_of(repository.content(file), headers, request.headers.get("range"))
+        # A reader that goes on where it stopped wants the rest of what it has, not of what came after.
+        is_current = request.headers.get("if-range", headers["ETag"]) == headers["ETag"]
+        return _part_of(repository.content(file), headers, request.headers.get("range") if is_current else None)
 
     def _check_repository(self, kind: str, request: Request) -> None:
         self._catalog.get(kind, request.path_params["namespace"], request.path_params["name"])
