@@ -59,6 +59,7 @@ def diff(
     workers = workers or (min(8, os.cpu_count() or 1) if in_folders else 8)
     span = _span(memory, workers)
     checkpoints = (open_checkpoint(a), open_checkpoint(b))
+    config = _config_differences(checkpoints[0].config, checkpoints[1].config)
     notes: list[str] = []
     weights_a, weights_b = (_weights(checkpoint, notes) for checkpoint in checkpoints)
     common = {name: (weight, weights_b[name]) for name, weight in weights_a.items() if name in weights_b}
@@ -89,7 +90,7 @@ def diff(
     return DiffReport(
         _stored(checkpoints[0]),
         _stored(checkpoints[1]),
-        _config_differences(checkpoints[0].config, checkpoints[1].config),
+        config,
         tuple(found[name] for name in dict.fromkeys([*weights_a, *weights_b]) if name in found),
         tuple(notes),
     )
@@ -110,7 +111,8 @@ def _weights(checkpoint: Checkpoint, notes: list[str]) -> dict[str, Weight]:
         encoding_of(checkpoint.config or {})
     except WeightsError as error:
         notes.append(f"{checkpoint.store.name} is compared as it is stored: {error}")
-        checkpoint = replace(checkpoint, config=None)
+        config = {key: value for key, value in (checkpoint.config or {}).items() if key != "quantization_config"}
+        checkpoint = replace(checkpoint, config=config)
     return weights_of(checkpoint)
 
 
@@ -310,7 +312,10 @@ def _stored(checkpoint: Checkpoint) -> Stored:
 def _config_differences(
     a: Mapping[str, Any] | None, b: Mapping[str, Any] | None
 ) -> dict[str, tuple[str | None, str | None]]:
-    flat_a, flat_b = (dict(_flattened(config or {}, "")) for config in (a, b))
+    try:
+        flat_a, flat_b = (dict(_flattened(config or {}, "")) for config in (a, b))
+    except RecursionError:
+        raise WeightsError("config.json must not be nested as deeply as one of these is") from None
     return {
         key: (flat_a.get(key), flat_b.get(key))
         for key in dict.fromkeys([*flat_a, *flat_b])

@@ -156,10 +156,9 @@ class DiffReport:
         of experts. With a `tolerance`, a weight stored in another form (cast or quantised) is equal too if the relative
         RMS of its error is at most that; 0 asks for the same values. In one form, bytes must always be the same.
 
-        Raises UsageError when a tolerance is not a number of 0 or more.
+        Raises UsageError as `check_tolerance` does.
         """
-        if tolerance is not None and not (isfinite(tolerance) and tolerance >= 0):
-            raise UsageError(f"tolerance must be a relative RMS of 0 or more, got {tolerance}")
+        check_tolerance(tolerance)
         return [weight for weight in self.weights if not weight.passes(tolerance, allow_renamed=allow_renamed)]
 
     def counts(self) -> dict[str, int]:
@@ -200,6 +199,12 @@ class DiffReport:
             "counts": self.counts(),
             "weights": [weight.to_json() for weight in self.remarkable()],
         }
+
+
+def check_tolerance(tolerance: float | None) -> None:
+    """Raise UsageError when a tolerance is no number of 0 or more; better before a terabyte is read than after."""
+    if tolerance is not None and not tolerance >= 0:  # NaN is not
+        raise UsageError(f"tolerance must be a relative RMS of 0 or more, got {tolerance}")
 
 
 def _ranged(names: list[str]) -> str:

@@ -100,11 +100,16 @@ def test_the_rows_of_the_experts_tile_the_fused_tensor():
         (f"{EXPERTS}.down_proj", (4, 4)),  # no axis of experts
         (f"{EXPERTS}.gate_up_proj", (2, 3, 4)),  # gate and up cannot have as many rows
         (f"{EXPERTS}.0.down_proj.weight", (4, 4)),
-        (f"{EXPERTS}.down_proj", (10**12, 0, 4)),  # no bytes at all, and a name for each of so many
     ],
 )
 def test_what_is_no_fused_tensor_is_a_weight_by_itself(name, shape):
     assert single_experts(name, shape) == {}
+
+
+def test_more_experts_than_any_model_has_are_refused():
+    """A tensor of no bytes can claim a billion of them, each with a name of its own."""
+    with pytest.raises(WeightsError, match="must hold at most 1,024 experts, got 1,000,000,000"):
+        single_experts(f"{EXPERTS}.down_proj", (10**9, 0, 4))
 
 
 def test_other_tensors_are_not_fused():

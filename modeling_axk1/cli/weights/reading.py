@@ -155,8 +155,10 @@ def diff(
     Example: axk1 weights diff ./A.X-K1 ./A.X-K1-FP8 --tolerance 0.03
     """
     from modeling_axk1.weights.diff import diff
+    from modeling_axk1.weights.diff_report import check_tolerance
     from modeling_axk1.weights.plan import parse_size
 
+    check_tolerance(tolerance)
     if headers_only and tolerance is not None:
         raise UsageError("a tolerance is about values, and --headers-only reads none")
     report = diff(source(a), source(b), headers_only=headers_only, memory=parse_size(memory))
