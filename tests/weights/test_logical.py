@@ -8,7 +8,7 @@ import pytest
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.weights.checkpoint import open_checkpoint
 from modeling_axk1.weights.convert import Conversion, convert
-from modeling_axk1.weights.encodings import encoding_named, quantised_config
+from modeling_axk1.weights.encodings import encoding_named
 from modeling_axk1.weights.execute import read_run
 from modeling_axk1.weights.logical import fused_tensors, single_experts, weights_of
 from modeling_axk1.weights.names import expected_tensors
@@ -153,7 +153,7 @@ def quantised(encoding, shape=(128, 256)):
     tensors = {name: zeros(*kind) for name, kind in parts.items() if kind[0] != "I64"}
     for name, data in form.constant_parts("model.layers.0.mlp.up_proj.weight", shape).items():
         tensors[name] = RawTensor("I64", (2,), data)
-    return tensors, quantised_config(TINY, form)
+    return tensors, {**TINY, "quantization_config": form.quantization_config([])}
 
 
 @pytest.mark.parametrize(("encoding", "parts"), [("fp8", 2), ("int8", 3), ("int4", 3)])

@@ -20,7 +20,7 @@ from modeling_axk1.weights.checkpoint import open_checkpoint
 from modeling_axk1.weights.write import RawTensor, write_checkpoint
 from tests.weights.checkpoints import bf16, names_in, tiny_tensors
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "weights"
+GOLDEN = Path(__file__).parent.parent / "golden" / "checkpoint"
 
 ARRAYS = {
     "b": np.arange(6, dtype=np.float32).reshape(2, 3),
