@@ -140,6 +140,21 @@ def test_one_unreadable_file_does_not_keep_the_others_from_being_read(unprivileg
     assert len(found.facts) == 2
 
 
+def test_the_cli_takes_over_what_was_read_and_says_so(run_axk1, folder, state):
+    shard = sorted(folder.glob("*.safetensors"))[0]
+    sound = shard.read_bytes()
+    shard.write_bytes(sound[:-2] + b"\x80\x7f")
+    verify(folder, reading=Reading(state=state))
+    shard.write_bytes(sound)
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) - len(sound)
+    result = run_axk1("weights", "verify", folder, "--state", state, "--workers", 1, "--memory", "1MiB")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert f"note: 12 files of {size:,} bytes were read by an earlier run" in result.stdout
+    assert not state.exists()
+    verify(folder, reading=Reading(state=state))
+    assert "earlier run" not in run_axk1("weights", "verify", folder, "--state", state, "--fresh").stdout
+
+
 SLOW_VERIFY = """
 import sys, time
 from pathlib import Path
