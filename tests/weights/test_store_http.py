@@ -121,7 +121,7 @@ def test_a_remote_terabyte_is_inspected_by_fetching_a_few_megabytes(tmp_path, la
     assert (found.bytes, found.missing, found.extra) == (1_037_966_118_912, [], [])
     assert found.bytes_read < 16_000_000
     assert len(server.asked) < 260 + 2 * store_http.READERS
-    assert server.connections < 2 * store_http.READERS  # kept open, not one for each request
+    assert server.connections < 2 * store_http.READERS
 
 
 @pytest.fixture(scope="module")
