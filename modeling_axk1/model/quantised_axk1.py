@@ -21,6 +21,8 @@ from transformers.configuration_utils import PreTrainedConfig
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 _SCALES = ("F32", "BF16", "F16")
 _WORD_BITS = 32
+# Of float16's bits: all but the highest of the exponent, and the mantissa's first three. As an int16.
+_SIGN_AND_E4M3 = 0xBF80 - 0x1_0000
 
 
 class StoredTensor(NamedTuple):
@@ -71,13 +73,23 @@ class EncodedTensor(NamedTuple):
         scale_rows = slice(rows.start // of.rows, ceil(rows.stop / of.rows))
         scale_rg = self.scales.read(opened, scale_rows).to(torch.float32).repeat_interleave(of.rows, 0)
         scale_rg = scale_rg[rows.start % of.rows :][: len(numbers_rC)]
-        decoded_rC = numbers_rC.to(torch.float32) if of.is_float else _whole_numbers(numbers_rC, of.bits)
+        decoded_rC = _float32_of_e4m3(numbers_rC) if of.is_float else _whole_numbers(numbers_rC, of.bits)
         for group, scale in zip(decoded_rC.split(of.columns, 1), scale_rg.split(1, 1), strict=True):
             group *= scale
         return decoded_rC[(slice(None), *columns)]
 
 
 Stored = StoredTensor | EncodedTensor
+
+
+def _float32_of_e4m3(codes: Tensor) -> Tensor:
+    """Return what `codes.to(torch.float32)` does, in a third of its time: moved to float16's bits, times 2^8."""
+    bits = codes.view(torch.int8).to(torch.int16).bitwise_left_shift_(7)  # two copies of the sign, exponent, mantissa
+    values = bits.bitwise_and_(_SIGN_AND_E4M3).view(torch.float16).to(torch.float32).mul_(256)
+    low, high = values.aminmax()
+    if max(high, -low) == 480:  # the one code that is NaN
+        values[values.abs() == 480] = torch.nan
+    return values
 
 
 def _whole_numbers(words_rW: Tensor, bits: int) -> Tensor:

@@ -32,6 +32,8 @@ from modeling_axk1.weights.errorsum import ErrorSum
 
 _ROUNDS_TO_448 = 464.0  # half way to 480, which E4M3 would have next
 _ROUNDS_TO_448_FRACTION, _ROUNDS_TO_448_EXPONENT = frexp(_ROUNDS_TO_448)
+# Of float16's bits: all but the highest of the exponent, and the mantissa's first three. As an int16.
+_SIGN_AND_E4M3 = 0xBF80 - 0x1_0000
 # Beyond it the sum of rounding up and scaling back could leave float32.
 _TOO_LARGE = 2.0**127
 _LEAST_SCALE = 2.0**-126  # the smallest that is not subnormal, in float32 and bfloat16 alike
@@ -102,10 +104,20 @@ def _encode_fp8(rows_rC: Tensor, encoding: Encoding) -> dict[str, Tensor]:
 
 
 def _decode_fp8(weight_rC: Tensor, scale: Tensor, B: int) -> Tensor:
-    decoded_rC = weight_rC.to(torch.float32)
+    decoded_rC = _float32_of_e4m3(weight_rC)
     for block_BC, scale_row in zip(decoded_rC.split(B), scale, strict=True):
         block_BC *= scale_row.repeat_interleave(B)[: block_BC.shape[1]]
     return decoded_rC
+
+
+def _float32_of_e4m3(codes: Tensor) -> Tensor:
+    """Return what `codes.to(torch.float32)` does, in a third of its time: moved to float16's bits, times 2^8."""
+    bits = codes.view(torch.int8).to(torch.int16).bitwise_left_shift_(7)  # two copies of the sign, exponent, mantissa
+    values = bits.bitwise_and_(_SIGN_AND_E4M3).view(torch.float16).to(torch.float32).mul_(256)
+    low, high = values.aminmax()
+    if max(high, -low) == 480:  # the one code that is NaN
+        values[values.abs() == 480] = torch.nan
+    return values
 
 
 def _encode_integers(rows_rC: Tensor, encoding: Encoding) -> dict[str, Tensor]:

@@ -202,6 +202,18 @@ def test_blocks_cut_short_as_in_deepseeks_releases_are_read(model, tmp_path):
     assert torch.equal(loaded, stored[name].float() * spread)
 
 
+def test_every_code_of_e4m3_is_read_as_torch_does(model, tmp_path):
+    def count_up(tensors):
+        codes = tensors[f"{Q_B}.weight"].view(torch.uint8)
+        codes.copy_(torch.arange(codes.numel()).view(codes.shape) % 256)
+
+    stored = write_quantised(tmp_path / "c", model, ENCODINGS["fp8"], count_up)
+    loaded = AXK1ForCausalLM.from_pretrained(tmp_path / "c", dtype=torch.float32).state_dict()[f"{Q_B}.weight"]
+    expected = decoded(stored, ENCODINGS["fp8"], torch.float32)[f"{Q_B}.weight"]
+    assert expected.isnan().any()
+    assert torch.equal(loaded.nan_to_num(1e9), expected.nan_to_num(1e9))
+
+
 def test_a_quantizer_that_is_asked_for_is_transformers_affair(model, tmp_path):
     write_quantised(tmp_path / "c", model, ENCODINGS["fp8"])
     for said in ({"quantization_config": FineGrainedFP8Config(dequantize=True)}, {"gguf_file": "model.gguf"}):

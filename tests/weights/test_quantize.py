@@ -234,6 +234,13 @@ def test_blocks_of_others_cut_short_at_both_ends_are_decoded():
         assert decoded[r, c] == weight[r, c].float() * scale[r // 128, c // 128]
 
 
+def test_every_code_of_e4m3_is_decoded_as_torch_does():
+    codes = torch.arange(256, dtype=torch.uint8).view(torch.float8_e4m3fn).view(2, 128)
+    decoded = decode_rows(encoding_named("fp8"), {"weight": codes, "weight_scale_inv": torch.ones(1, 1)})
+    assert torch.equal(decoded.nan_to_num(1e9), codes.float().nan_to_num(1e9))
+    assert decoded.isnan().sum() == 2
+
+
 # Against compressed-tensors
 
 
