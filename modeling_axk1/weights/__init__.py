@@ -25,6 +25,9 @@
     claims      compare files with them
     sign         key pairs and signatures
     check        every file against manifest, sums and signature
+    diff         two checkpoints compared weight by weight
+    diff_report  what that found, for people and machines
+    deviation    how far the values of a weight are apart
     strict_json  JSON without duplicates, surprises or tracebacks
 
 Whoever needs one imports it from its module, so that nobody pays for the others.

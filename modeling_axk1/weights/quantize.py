@@ -17,7 +17,7 @@ int8, int4: value = whole number x scale, one bfloat16 scale for [1, G]. As comp
 bytes are the same as its own. The largest weight becomes 8, or 7.5 cut to 7, times the scale, so that encoding what was
 decoded chooses another scale: decode once, and keep what was encoded.
 
-With recode, which calls it, this is all of weights/ that imports torch.
+With recode, which calls it, and deviation, this is all of weights/ that imports torch.
 """
 
 from collections.abc import Mapping

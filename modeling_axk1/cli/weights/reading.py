@@ -149,7 +149,7 @@ def diff(
 ) -> None:
     """Compare two checkpoints weight by weight; exit 0 when they are equal and 1 when they are not.
 
-    Equal are the same bytes under the same names, whatever the shards and the layout of experts.
+    Equal are the same bytes under the same names in the same dtype, whatever the shards and the layout of experts.
     Differences of config.json are shown and do not count.
 
     Example: axk1 weights diff ./A.X-K1 ./A.X-K1-FP8 --tolerance 0.03
@@ -169,7 +169,8 @@ def diff(
         found = report.remarkable() if tensors else report.groups()
         for line in (f"A {report.a}", f"B {report.b}", *report.notes, *report.differences_of_config(), *found):
             typer.echo(line)
-        typer.echo(f"{'not equal' if unequal else 'equal'}: {report.summary()}")
+        verdict = "not equal" if unequal else "equal by their headers" if headers_only else "equal"
+        typer.echo(f"{verdict}: {report.summary()}")
     if unequal:
         raise typer.Exit(1)
 
