@@ -92,11 +92,12 @@ def deviation(rows: Recode, a: Mapping[str, memoryview], b: Mapping[str, memoryv
     if torch.equal(values_a, values_b):
         return Deviation(differing or 0, ErrorSum(squared_weights=_squares(values_a)))
     same = _same(values_a, values_b)
+    are_floats = form_a in _FLOATS and form_b in _FLOATS
     return Deviation(
         int(same.numel() - same.count_nonzero()) if differing is None else differing,
         _error(values_a, values_b, same),
-        a_rounded=_is_rounded(values_b, form_a, values_a),
-        b_rounded=_is_rounded(values_a, form_b, values_b),
+        a_rounded=are_floats and _is_rounded(values_b, form_a, values_a),
+        b_rounded=are_floats and _is_rounded(values_a, form_b, values_b),
     )
 
 
@@ -117,8 +118,6 @@ def _same(a: Tensor, b: Tensor) -> Tensor:
 
 def _is_rounded(original: Tensor, form: Form, found: Tensor) -> bool:
     """Whether `found`, stored in `form`, is what rounding the original to it gives."""
-    if form not in _FLOATS:
-        return False
     return bool(_same(original.to(_FLOATS[str(form)]).to(found.dtype), found).all())
 
 
