@@ -121,7 +121,12 @@ def main() -> None:
             for cold in (False, True):
                 runs.append(measure(folder, layout, cold, options.repeats, cores))
                 print(json.dumps(runs[-1], indent=2), file=sys.stderr, flush=True)
-    result = {"command": "python benchmarks/weights_verify.py", "cores": cores, "repeats": options.repeats, "runs": runs}
+    result = {
+        "command": "python benchmarks/weights_verify.py",
+        "cores": cores,
+        "repeats": options.repeats,
+        "runs": runs,
+    }
     text = json.dumps({**result, **environment()}, indent=2, ensure_ascii=False) + "\n"
     (options.out / "weights_verify.json").write_text(text, encoding="utf-8")
 
