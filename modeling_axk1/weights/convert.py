@@ -138,8 +138,10 @@ def plan_convert(
     if conversion.mtp_from is not None:
         checkpoints.append(open_checkpoint(conversion.mtp_from))
         mtp = _mtp_of(checkpoints[1], config)
-        if conversion.weights is None and ("quantization_config" in config or not _forms_in(mtp) <= _forms_in(weights)):
-            raise UsageError("the layer for multi-token prediction is stored otherwise than the rest: say weights")
+        if not _go_together(weights, mtp, conversion):
+            raise UsageError(
+                'the layer for multi-token prediction is stored otherwise: cast all, as weights "bf16" does'
+            )
         weights |= mtp
         config["num_nextn_predict_layers"] = 1
     if conversion.router_bias == "drop":
@@ -299,9 +301,14 @@ def _is_mtp(name: str, layers: int) -> bool:
     return layer is not None and layer >= layers
 
 
-def _forms_in(weights: Mapping[str, Weight]) -> set[Form]:
-    """Return the forms of all weights but router biases, which are in float32 anywhere."""
-    return {weight.form for name, weight in weights.items() if not name.endswith(_BIAS)}
+def _go_together(weights: Mapping[str, Weight], mtp: Mapping[str, Weight], conversion: Conversion) -> bool:
+    """Whether one config.json can say how both are stored; router biases are in float32 anywhere."""
+    ours, theirs = (
+        {weight.form for name, weight in some.items() if not name.endswith(_BIAS)} for some in (weights, mtp)
+    )
+    quantised = any(isinstance(form, Encoding) for form in ours | theirs)
+    alike = all(isinstance(form, Encoding) or form in ours for form in theirs)
+    return conversion.dtype is not None or (alike and (conversion.encoding is not None or not quantised))
 
 
 def _mtp_of(checkpoint: Checkpoint, config: Mapping[str, Any]) -> dict[str, Weight]:
