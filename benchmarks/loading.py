@@ -38,39 +38,18 @@ SIZES = {
 
 
 def make_checkpoint(folder: Path, layers: int) -> None:
-    """Write `fused` and `per-expert` below `folder`: the same numbers, three shards each."""
+    """Write `fused` and `per-expert` below `folder`: the same numbers, in shards of a third of them."""
     import torch
-    from safetensors.torch import save_file
 
     from modeling_axk1 import AXK1Config, AXK1ForCausalLM
+    from modeling_axk1.weights.convert import Conversion, convert
+    from modeling_axk1.weights.order import Sharding
 
     torch.manual_seed(SEED)
-    config = AXK1Config(**SIZES, num_hidden_layers=layers)
-    state = AXK1ForCausalLM(config).to(torch.bfloat16).state_dict()
-    single = {}
-    for name, tensor in state.items():
-        experts, _, part = name.rpartition(".")
-        if part == "gate_up_proj":
-            for e, expert in enumerate(tensor):
-                single[f"{experts}.{e}.gate_proj.weight"], single[f"{experts}.{e}.up_proj.weight"] = expert.chunk(2)
-        elif part == "down_proj":
-            single |= {f"{experts}.{e}.down_proj.weight": expert for e, expert in enumerate(tensor)}
-        else:
-            single[name] = tensor
-    for layout, tensors in (("fused", state), ("per-expert", single)):
-        out = folder / layout
-        out.mkdir()
-        config.dtype = torch.bfloat16
-        config.architectures = ["AXK1ForCausalLM"]
-        config.save_pretrained(out)
-        weight_map = {}
-        for number in range(3):
-            shard = f"model-0000{number + 1}-of-00003.safetensors"
-            names = list(tensors)[number * len(tensors) // 3 : (number + 1) * len(tensors) // 3]
-            save_file({name: tensors[name].contiguous() for name in names}, out / shard, metadata={"format": "pt"})
-            weight_map |= dict.fromkeys(names, shard)
-        index = {"metadata": {"total_size": 2 * sum(t.numel() for t in tensors.values())}, "weight_map": weight_map}
-        (out / "model.safetensors.index.json").write_text(json.dumps(index))
+    model = AXK1ForCausalLM(AXK1Config(**SIZES, num_hidden_layers=layers)).to(torch.bfloat16)
+    third = 2 * model.num_parameters() // 3
+    model.save_pretrained(folder / "fused", max_shard_size=third)
+    convert(folder / "fused", folder / "per-expert", Conversion(layout="per-expert"), Sharding(shard_bytes=third))
 
 
 def load(folder: str, dtype: str, who: str) -> dict[str, float]:

@@ -16,6 +16,7 @@ from transformers.models.axk1.modeling_axk1 import AXK1ForCausalLM as NativeAXK1
 from modeling_axk1 import AXK1Config, AXK1ForCausalLM, AXK1Model
 from modeling_axk1.model import checkpoint_axk1
 from modeling_axk1.model.modeling_axk1 import AXK1ForSequenceClassification
+from modeling_axk1.weights.logical import single_experts
 from tests.conftest import tiny_config
 
 INDEX = "model.safetensors.index.json"
@@ -32,15 +33,9 @@ def one_by_one(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors as the upload of January 2026 names them: three for each routed expert."""
     single = {}
     for name, tensor in state.items():
-        experts, _, part = name.rpartition(".")
-        if part == "gate_up_proj":
-            for e, (gate, up) in enumerate(expert.chunk(2) for expert in tensor):
-                single[f"{experts}.{e}.gate_proj.weight"] = gate
-                single[f"{experts}.{e}.up_proj.weight"] = up
-        elif part == "down_proj":
-            single |= {f"{experts}.{e}.down_proj.weight": down for e, down in enumerate(tensor)}
-        else:
-            single[name] = tensor
+        rows = single_experts(name, tuple(tensor.shape))
+        experts = {expert: tensor.flatten(0, 1)[first : first + count] for expert, (first, count) in rows.items()}
+        single |= experts or {name: tensor}
     return single
 
 
