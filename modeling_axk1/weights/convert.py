@@ -1,7 +1,7 @@
 """The same weights stored otherwise: layout of the experts, dtype, quantisation, and what else engines differ in."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -17,13 +17,12 @@ from modeling_axk1.weights.encodings import (
     encoding_named,
     ignored_modules,
     is_quantised_weight,
-    quantised_config,
 )
 from modeling_axk1.weights.execute import DEFAULT_MEMORY, Execution, execute, read_run
 from modeling_axk1.weights.logical import Weight, fused_tensors, single_experts, weights_of
 from modeling_axk1.weights.names import expected_tensors, is_axk1, layer_kinds
 from modeling_axk1.weights.order import Sharding, in_order, together
-from modeling_axk1.weights.plan import Plan, PlannedShard, lay_out
+from modeling_axk1.weights.plan import Plan, PlannedShard, lay_out, no_collection
 from modeling_axk1.weights.reshard import DEFAULT_SHARDING, files_beside
 from modeling_axk1.weights.runs import Run, split
 from modeling_axk1.weights.steps import Bundle, Copy, Fill, Form, Recode, Step
@@ -116,6 +115,7 @@ def convert(
     return execute(plan, stores, out, memory=memory, workers=workers, description="converting")
 
 
+@no_collection()
 def plan_convert(
     source: Path | Store, conversion: Conversion, sharding: Sharding = DEFAULT_SHARDING
 ) -> tuple[Plan, list[Store]]:
@@ -148,12 +148,16 @@ def plan_convert(
         weights = _without_router_bias(weights, checkpoints)
         config["use_router_bias"] = False
     layout = conversion.layout or layout_of(name for _, name, _ in checkpoints[0].tensors())
-    forms = _forms(weights, conversion, config)
-    result = _Result.of(weights, forms, "per-expert" if conversion.encoding else layout)
+    encoding = conversion.encoding
+    ignored = ignored_modules(config, encoding) if encoding else []
+    forms = _forms(weights, conversion, ignored)
+    result = _Result.of(weights, forms, "per-expert" if encoding else layout)
     if conversion.router_bias == "zeros":
         result.add_zeros(weights)
         config["use_router_bias"] = True
     config = _stored_as(config, conversion)
+    if encoding:
+        config["quantization_config"] = encoding.quantization_config(ignored)
     shards, files = result.lay_out(Whole.of(config, result.kinds), sharding)
     copied = {name: name for name in files_beside(checkpoints[0].store) if name != "config.json"}
     if checkpoints[0].config is not None:
@@ -248,7 +252,7 @@ def _steps(name: str, weight: Weight, form: Form, target: tuple[tuple[str, str, 
     return [Recode(name, rows, columns, source, weight.form, target, form)]
 
 
-def _forms(weights: Mapping[str, Weight], conversion: Conversion, config: Mapping[str, Any]) -> dict[str, Form]:
+def _forms(weights: Mapping[str, Weight], conversion: Conversion, ignored_modules: Iterable[str]) -> dict[str, Form]:
     """Return the form that each weight shall have."""
     forms: dict[str, Form] = {name: weight.form for name, weight in weights.items()}
     if conversion.dtype:
@@ -258,7 +262,7 @@ def _forms(weights: Mapping[str, Weight], conversion: Conversion, config: Mappin
             if is_float and not name.endswith(_BIAS):
                 forms[name] = conversion.dtype
     elif encoding := conversion.encoding:
-        ignored = set(ignored_modules(config, encoding))
+        ignored = set(ignored_modules)
         for name, weight in weights.items():
             if is_quantised_weight(name) and name.removesuffix(".weight") not in ignored:
                 if len(weight.shape) != 2 or not encoding.fits(weight.shape) or 0 in weight.shape:
@@ -280,7 +284,7 @@ def _stored_as(config: Mapping[str, Any], conversion: Conversion) -> dict[str, A
         changed.pop("quantization_config", None)
         changed.pop("torch_dtype", None)
         changed["dtype"] = _CONFIG_DTYPES[conversion.dtype]
-    return quantised_config(changed, conversion.encoding) if conversion.encoding else changed
+    return changed
 
 
 def _refuse_what_only_axk1_has(conversion: Conversion, config: Mapping[str, Any] | None) -> None:

@@ -73,8 +73,9 @@ class Whole:
     def of(cls, config: Mapping[str, Any] | None, tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> "Whole":
         """Count layers and experts by names and shapes of tensors; raises WeightsError for more than any model has."""
         layers = {layer + 1 for layer in map(layer_of, tensors) if layer is not None}
-        experts = {int(match[1]) + 1 for match in map(_EXPERT.search, tensors) if match}
-        experts |= {shape[0] for name, (_, shape) in tensors.items() if _FUSED.search(name) and shape}
+        of_experts = [name for name in tensors if ".experts." in name]
+        experts = {int(match[1]) + 1 for match in map(_EXPERT.search, of_experts) if match}
+        experts |= {shape[0] for name in of_experts if (shape := tensors[name][1]) and _FUSED.search(name)}
         whole = cls(config or {}, max(layers, default=0), max(experts, default=0))
         if max(whole.layers, whole.experts) > MAX_NUMBER:
             raise WeightsError(

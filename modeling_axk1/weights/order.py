@@ -1,6 +1,5 @@
 """The order of tensors in shards, and what stays together: what is read together should lie together."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
@@ -18,7 +17,7 @@ Order = Literal["model", "stored", "name"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 
 # What a quantised weight is stored in, beside `weight` itself.
-_PART = re.compile(r"(?<=\.weight)_(?:packed|scale_inv|scale|shape|zero_point|g_idx)$")
+_PARTS = frozenset(("packed", "scale_inv", "scale", "shape", "zero_point", "g_idx"))
 
 
 @dataclass(frozen=True)
@@ -102,16 +101,17 @@ def together(names: Iterable[str], sharding: Sharding, whole: Whole) -> Iterator
 
 def base_of(name: str) -> str:
     """Return the weight that a tensor is a part of: its own name, unless it holds scales, packed words or a shape."""
-    return _PART.sub("", name)
+    stem, _, part = name.rpartition(".weight_")
+    return f"{stem}.weight" if part in _PARTS else name
 
 
 def _group(name: str, sharding: Sharding, whole: Whole) -> int:
+    if sharding.by not in ("layer", "stage"):
+        return 0
     layer = layer_of(name)
     if sharding.by == "layer":
         return layer if layer is not None else -1 if is_first(name) else whole.layers
-    if sharding.by == "stage" and sharding.parts is not None:
-        if layer is None:
-            layer = 0 if is_first(name) else whole.layers - 1
-        # The inverse of [k * layers // parts, (k + 1) * layers // parts).
-        return ((layer + 1) * sharding.parts - 1) // whole.layers
-    return 0
+    if layer is None:
+        layer = 0 if is_first(name) else whole.layers - 1
+    # The inverse of [k * layers // parts, (k + 1) * layers // parts).
+    return ((layer + 1) * (sharding.parts or 1) - 1) // whole.layers

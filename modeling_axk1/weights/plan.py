@@ -1,8 +1,10 @@
 """Which tensor goes into which shard, and from where: pure functions, to be read before a byte moves."""
 
+import gc
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from types import MappingProxyType
@@ -72,6 +74,18 @@ class Plan:
     def tensors(self) -> int:
         """Number of tensors."""
         return sum(len(shard.starts) for shard in self.shards)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Spare a large plan the garbage collector, which would go through it again and again: it holds no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def lay_out(
@@ -156,11 +170,13 @@ def _fill(sizes: Sequence[tuple[_Item, int]], limit: int | None) -> list[list[_I
 def make_index(shards: Sequence[Shard], parameters: int) -> str:
     """Return the text of the index of `shards`."""
     weight_map = {name: shard.file_name for shard in shards for name in shard.tensors}
-    index = {
-        "metadata": {"total_parameters": parameters, "total_size": sum(shard.nbytes for shard in shards)},
-        "weight_map": dict(sorted(weight_map.items())),
-    }
-    return json.dumps(index, indent=2, ensure_ascii=False) + "\n"
+    metadata = {"total_parameters": parameters, "total_size": sum(shard.nbytes for shard in shards)}
+    # What `indent=2` writes, of which Python has no fast version, and there may be 100,000 tensors.
+    head, lines = (
+        json.dumps(part, ensure_ascii=False, separators=(",\n    ", ": "))[1:-1]
+        for part in (metadata, dict(sorted(weight_map.items())))
+    )
+    return f'{{\n  "metadata": {{\n    {head}\n  }},\n  "weight_map": {{\n    {lines}\n  }}\n}}\n'
 
 
 def parse_size(text: str) -> int:

@@ -12,7 +12,7 @@ from modeling_axk1.weights.cut import CUT_FILE, DIVISIONS, Cut, Division, Whole,
 from modeling_axk1.weights.dtypes import nbytes_of
 from modeling_axk1.weights.execute import DEFAULT_MEMORY, Execution, execute
 from modeling_axk1.weights.order import Sharding, base_of, in_order, together
-from modeling_axk1.weights.plan import Plan, PlannedShard, lay_out
+from modeling_axk1.weights.plan import Plan, PlannedShard, lay_out, no_collection
 from modeling_axk1.weights.runs import Run
 from modeling_axk1.weights.steps import Bundle, Copy, Place
 from modeling_axk1.weights.store import Store
@@ -61,6 +61,7 @@ def reshard(
     return execute(plan, stores, out, memory=memory, workers=workers, description="resharding")
 
 
+@no_collection()
 def plan_reshard(source: Path | Store, sharding: Sharding = DEFAULT_SHARDING) -> tuple[Plan, list[Store]]:
     """Return what `reshard` will do, from headers alone, and the stores it reads."""
     ranks = _rank_folders(source) if isinstance(source, Path) else []

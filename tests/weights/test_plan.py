@@ -17,7 +17,7 @@ from modeling_axk1.errors import UsageError, WeightsError
 from modeling_axk1.weights.checkpoint import open_checkpoint
 from modeling_axk1.weights.convert import Conversion, plan_convert
 from modeling_axk1.weights.cut import layer_of
-from modeling_axk1.weights.encodings import stored_tensors
+from modeling_axk1.weights.encodings import encoding_named, stored_bytes, stored_tensors
 from modeling_axk1.weights.execute import execute
 from modeling_axk1.weights.names import expected_tensors
 from modeling_axk1.weights.order import BYS, ORDERS, Sharding
@@ -26,7 +26,7 @@ from modeling_axk1.weights.reshard import plan_reshard
 from modeling_axk1.weights.runs import Run
 from modeling_axk1.weights.steps import Bundle, Copy, Fill, Recode, Step
 from tests.goldens import assert_golden
-from tests.weights.checkpoints import QUANTISABLE, TINY, tiny_configs, write_model
+from tests.weights.checkpoints import QUANTISABLE, RELEASE, TINY, tiny_configs, write_model, write_sparse_release
 
 sizes = st.dictionaries(st.text(min_size=1, max_size=8), st.integers(0, 100), max_size=40)
 
@@ -254,6 +254,37 @@ def test_a_plan_of_no_tensors_or_of_one_twice_is_refused():
             lay_out([twice, twice], limit)
     with pytest.raises(WeightsError, match="at least one tensor, got none"):
         lay_out([])
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory) -> Path:
+    return write_sparse_release(tmp_path_factory.mktemp("release") / "source")
+
+
+@pytest.mark.parametrize(
+    ("sharding", "shards", "copies"),
+    [
+        (Sharding(), 181, 976),
+        (Sharding("layer"), 63, 976),
+        (Sharding("stage", 8, 10**10), 128, 976),
+        (Sharding("tensor-rank", 32), 256, 32 * 976),
+        (Sharding("expert-rank", 8), 256, 8 * 976),
+    ],
+)
+def test_the_release_is_resharded_from_its_headers_alone(release, sharding, shards, copies):
+    plan, _ = plan_reshard(release, sharding)
+    assert (len(plan.shards), plan.tensors) == (shards, copies)
+    assert plan.nbytes >= 1_037_966_118_912
+    assert (plan.nbytes == 1_037_966_118_912) == (copies == 976)
+
+
+@pytest.mark.parametrize("weights", [None, "int4"])
+def test_the_release_is_converted_from_its_headers_alone(release, weights):
+    plan, _ = plan_convert(release, Conversion(layout="per-expert", weights=weights))
+    encoding = encoding_named(weights) if weights else None
+    assert plan.nbytes == stored_bytes(RELEASE, encoding)
+    index = json.loads(plan.files["model.safetensors.index.json"])
+    assert index["metadata"] == {"total_parameters": 518_983_059_456, "total_size": plan.nbytes}
 
 
 SMALL = TINY | {"num_hidden_layers": 2, "n_routed_experts": 2, "num_experts_per_tok": 1}
