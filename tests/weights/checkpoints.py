@@ -1,7 +1,6 @@
 """Checkpoints that the tests of this folder write, damage and read."""
 
 import json
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,6 @@ from hypothesis import strategies as st
 from safetensors import deserialize
 
 from modeling_axk1.weights.names import expected_tensors
-from modeling_axk1.weights.plan import lay_out
-from modeling_axk1.weights.steps import Bundle
 from modeling_axk1.weights.write import RawTensor, write_checkpoint
 
 RELEASE = {
@@ -126,23 +123,6 @@ def write_model(folder: Path, config: dict, layout: str = "fused", shard_bytes: 
     folder.mkdir(parents=True)
     write_checkpoint(random_tensors(config, layout, seed), folder, shard_bytes)
     (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-def write_sparse_release(folder: Path) -> Path:
-    """The release at full size, a terabyte: headers, and behind them holes that take no room."""
-    folder.mkdir()
-    bundles = [
-        Bundle({name: ("BF16", spec.shape)}, (), prod(spec.shape)) for name, spec in expected_tensors(RELEASE).items()
-    ]
-    shards, files = lay_out(bundles, 5_000_000_000)
-    for shard in shards:
-        with (folder / shard.file_name).open("wb") as file:
-            file.write(shard.header)
-            file.truncate(shard.file_size)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    (folder / "config.json").write_text(json.dumps(RELEASE | {"dtype": "bfloat16"}))
     return folder
 
 

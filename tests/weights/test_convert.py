@@ -519,7 +519,7 @@ def test_golden_configs(tmp_path):
         found = json.loads(files["config.json"])
         assert config.keys() <= found.keys()
         changed[name] = {key: value for key, value in found.items() if config.get(key) != value}
-    assert_golden("plans/configs.json", json.dumps(changed, indent=1, ensure_ascii=False) + "\n")
+    assert_golden("weights/plans/configs.json", json.dumps(changed, indent=1, ensure_ascii=False) + "\n")
 
 
 def test_dequantised_from_torch_dtype_to_dtype(tmp_path):

@@ -24,9 +24,10 @@ from modeling_axk1.weights.order import BYS, ORDERS, Sharding
 from modeling_axk1.weights.plan import Plan, lay_out, parse_size, plan_shards
 from modeling_axk1.weights.reshard import plan_reshard
 from modeling_axk1.weights.runs import Run
+from modeling_axk1.weights.sparse import write_sparse_checkpoint
 from modeling_axk1.weights.steps import Bundle, Copy, Fill, Recode, Step
 from tests.goldens import assert_golden
-from tests.weights.checkpoints import QUANTISABLE, RELEASE, TINY, tiny_configs, write_model, write_sparse_release
+from tests.weights.checkpoints import QUANTISABLE, RELEASE, TINY, tiny_configs, write_model
 
 sizes = st.dictionaries(st.text(min_size=1, max_size=8), st.integers(0, 100), max_size=40)
 
@@ -258,7 +259,9 @@ def test_a_plan_of_no_tensors_or_of_one_twice_is_refused():
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory) -> Path:
-    return write_sparse_release(tmp_path_factory.mktemp("release") / "source")
+    folder = tmp_path_factory.mktemp("release")
+    write_sparse_checkpoint(folder, RELEASE)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -300,13 +303,13 @@ SMALL = TINY | {"num_hidden_layers": 2, "n_routed_experts": 2, "num_experts_per_
 )
 def test_golden_plans(tmp_path, name, plan):
     """The exact plans for a tiny model of two layers; a change here changes what everybody's files look like."""
-    assert_golden(f"plans/{name}.json", described(plan(write_model(tmp_path / "source", SMALL))[0]))
+    assert_golden(f"weights/plans/{name}.json", described(plan(write_model(tmp_path / "source", SMALL))[0]))
 
 
 def test_golden_plan_of_a_quantisation(tmp_path):
     source = write_model(tmp_path / "source", QUANTISABLE | {"first_k_dense_replace": 2, "num_hidden_layers": 1})
     plan, _ = plan_convert(source, Conversion(weights="int4", group_size=32))
-    assert_golden("plans/convert_int4.json", described(plan))
+    assert_golden("weights/plans/convert_int4.json", described(plan))
 
 
 def described(plan: Plan) -> str:
