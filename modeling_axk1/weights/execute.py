@@ -32,6 +32,7 @@ DEFAULT_MEMORY = 2**30
 _INTERPRETER_BYTES = 128 * 2**20  # Python, numpy, and a checkpoint's headers
 _TORCH_BYTES = 384 * 2**20  # and torch
 _LARGEST_CHUNK = 32 * 2**20
+_LARGEST_RECODED = 4 * 2**20  # what is computed with should stay in the processor's cache
 _SMALLEST_CHUNK = 2**20
 _SYNC_BYTES = 512 * 2**20  # how much of a shard a kill may cost
 # Pieces at least this long are read one by one, shorter ones together with what lies between them.
@@ -102,7 +103,10 @@ def execute(
     is not as it was planned, and OSError (disk full, no permission): what is finished then waits for the next run.
     """
     workers = workers or max(min(8, os.cpu_count() or 1), sources[0].readers // 2)
-    chunk_bytes = _chunk_bytes(memory, workers, _TORCH_BYTES if _recodes(plan) else _INTERPRETER_BYTES)
+    if _recodes(plan):
+        chunk_bytes = min(_chunk_bytes(memory, workers, _TORCH_BYTES), _LARGEST_RECODED)
+    else:
+        chunk_bytes = _chunk_bytes(memory, workers, _INTERPRETER_BYTES)
     part = part_name(out)
     if _is_finished(plan, out):
         shutil.rmtree(part, ignore_errors=True)

@@ -32,14 +32,16 @@ def recode(step: Recode, read: Mapping[str, memoryview]) -> tuple[dict[str, memo
         encoded = _encoded(step.target_form, original)
     except WeightsError as error:
         raise WeightsError(f"{step.weight}: {error}") from None
+    written = {
+        part: memoryview(tensor.contiguous().view(torch.uint8).flatten().numpy()) for part, tensor in encoded.items()
+    }
+    if step.target_form == "F32" and step.source_form != "F64":
+        return written, ErrorSum()  # nothing that is read here has more bits, so nothing was rounded
     decoded = _decoded(step.target_form, encoded)
     if not isinstance(step.target_form, Encoding) and (decoded.isinf() & original.isfinite()).any():
         raise WeightsError(
             f"{step.weight} has weights up to {original.abs().max():.6g}, too large for {step.target_form}"
         )
-    written = {
-        part: memoryview(tensor.contiguous().view(torch.uint8).flatten().numpy()) for part, tensor in encoded.items()
-    }
     return written, error_of(original, decoded)
 
 
@@ -56,7 +58,8 @@ def one_thread_each() -> Iterator[None]:
 
 def _tensors(form: Form, shape: tuple[int, int], read: Mapping[str, memoryview]) -> dict[str, Tensor]:
     if not isinstance(form, Encoding):
-        return {"weight": torch.frombuffer(read["weight"], dtype=_DTYPES[form]).view(shape)}
+        weights = torch.frombuffer(read["weight"], dtype=_DTYPES[form])
+        return {"weight": weights.view(shape) if shape[1] > 1 else weights}  # a cast does not care for shapes
     kinds = {name.rpartition(".")[2]: kind for name, kind in form.parts("x.weight", shape).items()}
     return {
         part: torch.frombuffer(data, dtype=_DTYPES[kinds[part][0]]).view(kinds[part][1]) for part, data in read.items()
