@@ -31,6 +31,7 @@ from modeling_axk1.weights.store import Folder, Store
 DEFAULT_MEMORY = 2**30
 _INTERPRETER_BYTES = 128 * 2**20  # Python, numpy, and a checkpoint's headers
 _TORCH_BYTES = 384 * 2**20  # and torch
+_STEP_BYTES = 2**11  # and what one tensor is in a plan
 _LARGEST_CHUNK = 32 * 2**20
 _LARGEST_RECODED = 4 * 2**20  # what is computed with should stay in the processor's cache
 _SMALLEST_CHUNK = 2**20
@@ -38,6 +39,7 @@ _SYNC_BYTES = 512 * 2**20  # how much of a shard a kill may cost
 # Pieces at least this long are read one by one, shorter ones together with what lies between them.
 _PIECE_BYTES = 8 * 2**10
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What copy_file_range says where it cannot do it: other file systems, old kernels, odd files.
 _NOT_IN_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
@@ -103,10 +105,11 @@ def execute(
     is not as it was planned, and OSError (disk full, no permission): what is finished then waits for the next run.
     """
     workers = workers or max(min(8, os.cpu_count() or 1), sources[0].readers // 2)
+    fixed = _STEP_BYTES * sum(len(shard.steps) for shard in plan.shards)
     if _recodes(plan):
-        chunk_bytes = min(_chunk_bytes(memory, workers, _TORCH_BYTES), _LARGEST_RECODED)
+        chunk_bytes = min(_chunk_bytes(memory, workers, fixed + _TORCH_BYTES), _LARGEST_RECODED)
     else:
-        chunk_bytes = _chunk_bytes(memory, workers, _INTERPRETER_BYTES)
+        chunk_bytes = _chunk_bytes(memory, workers, fixed + _INTERPRETER_BYTES)
     part = part_name(out)
     if _is_finished(plan, out):
         shutil.rmtree(part, ignore_errors=True)
@@ -118,12 +121,20 @@ def execute(
         state = _restore(part, plan, _key(plan, sources), chunk_bytes)
         files = part / "files"
         _check_room(plan, state, files)
-        resumed = _write(plan, sources, files, part / "state.json", state, workers, description)
-        for name, original in plan.copied.items():
-            _copy_file(sources[0], original, files / name)
-        for name, content in plan.files.items():
-            with atomic_write(files / name) as file:
-                file.write(content)
+        try:
+            resumed = _write(plan, sources, files, part / "state.json", state, workers, description)
+            for name, original in plan.copied.items():
+                _copy_file(sources[0], original, files / name)
+            for name, content in plan.files.items():
+                with atomic_write(files / name) as file:
+                    file.write(content)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                kept = (
+                    f"{len(state.finished):,} of {len(plan.shards):,} shards are kept there; make room and run it again"
+                )
+                raise OSError(error.errno, f"{error.strerror} ({kept})", str(part)) from error
+            raise
         files.replace(out)
         fsync_folder(out.parent)
     shutil.rmtree(part, ignore_errors=True)
@@ -195,7 +206,7 @@ def _restore(part: Path, plan: Plan, key: str, chunk_bytes: int) -> _State:
     sizes = {shard.file_name: shard.file_size for shard in plan.shards}
     for name in list(state.finished):
         path = files / name
-        if not path.is_file() or path.stat().st_size != sizes[name]:
+        if not path.is_file() or path.stat().st_size != sizes.get(name):
             del state.finished[name]
     # Chunks of another size were others; and an unfinished shard may have got its name before that was noted.
     if state.chunk_bytes != chunk_bytes or not part_name(files / state.shard).is_file():
@@ -220,7 +231,7 @@ def _write(
     """Write every shard that is not finished; return how many bytes were there before."""
     resumed = 0
     with (
-        progress_bar(description, total=plan.nbytes) as advance,
+        progress_bar(description, total=plan.nbytes, in_bytes=True) as advance,
         _one_thread_each(plan),
         ThreadPoolExecutor(workers) as pool,
         _background() as syncing,

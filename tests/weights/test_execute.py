@@ -217,7 +217,8 @@ def test_a_disk_that_fills_up_meanwhile_costs_nothing(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
-    assert "File too large" in result.stderr
+    assert "File too large (1 of " in result.stderr
+    assert "shards are kept there; make room and run it again)" in result.stderr
     assert not (tmp_path / "out").exists()
     reshard(source, tmp_path / "out", Sharding(shard_bytes=400_000))
     reshard(source, tmp_path / "whole", Sharding(shard_bytes=400_000))
