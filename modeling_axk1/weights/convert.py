@@ -35,6 +35,8 @@ DTYPES = {"bf16": "BF16", "fp16": "F16", "fp32": "F32"}
 _CONFIG_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 _FLOATS = ("BF16", "F16", "F32", "F64")
 _BIAS = "mlp.gate.e_score_correction_bias"
+# DeepSeek-V3's layer for multi-token prediction brings these once more; here they are the model's own.
+_SHARED_WITH_THE_MODEL = (".embed_tokens.weight", ".shared_head.head.weight")
 _ENCODINGS = ("fp8", "int8", "int4")
 
 Kind = tuple[str, tuple[int, ...]]
@@ -329,7 +331,7 @@ def _mtp_of(checkpoint: Checkpoint, config: Mapping[str, Any]) -> dict[str, Weig
         if name not in found or found[name].shape != shape:
             got = list(found[name].shape) if name in found else "none"
             raise WeightsError(f"{name} in {checkpoint.store.name} must have shape {list(shape)}, got {got}")
-    return found
+    return {name: weight for name, weight in found.items() if not name.endswith(_SHARED_WITH_THE_MODEL)}
 
 
 def _without_router_bias(weights: Mapping[str, Weight], checkpoints: list[Checkpoint]) -> dict[str, Weight]:

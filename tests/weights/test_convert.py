@@ -466,6 +466,18 @@ def test_a_layer_that_is_not_there_or_does_not_fit_is_refused(tmp_path):
         plan_convert(plain, Conversion(mtp_from=shorter))
 
 
+def test_what_another_model_brings_twice_with_that_layer_is_the_model_s_own(tmp_path):
+    """DeepSeek-V3 stores embedding and output head in it once more."""
+    config = TINY | {"num_nextn_predict_layers": 1}
+    twice = {f"model.layers.3.{name}.weight": bf16((32, 8)) for name in ("embed_tokens", "shared_head.head")}
+    donor = write_values(tmp_path / "donor", twice, config)
+    convert(write_model(tmp_path / "plain", TINY), tmp_path / "out", Conversion(mtp_from=donor))
+    names = read_all(tmp_path / "out").keys()
+    assert "model.layers.3.eh_proj.weight" in names
+    assert names.isdisjoint(twice)
+    assert verify(tmp_path / "out").ok
+
+
 def test_a_layer_stored_otherwise_is_cast_or_quantised_with_the_rest(tmp_path):
     config = QUANTISABLE | {"num_nextn_predict_layers": 1}
     rest = {"bf16": write_model(tmp_path / "rest", QUANTISABLE)}
