@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from modeling_axk1.errors import UsageError
 from modeling_axk1.weights.errorsum import ErrorSum
+from modeling_axk1.weights.sizes import counted
 
 Verdict = Literal[
     "equal",  # the same bytes under the same name
@@ -133,9 +134,10 @@ class Stored:
     def __str__(self) -> str:
         dtypes = ", ".join(f"{dtype} ({count:,})" for dtype, count in self.dtypes.items())
         metadata = json.dumps(self.metadata)
+        held = f"{counted(self.tensors, 'tensor')} in {counted(self.shards, 'shard')}, {self.bytes:,} bytes"
         return (
-            f"{self.place}: {self.tensors:,} tensors in {self.shards:,} shards, {self.bytes:,} bytes, {dtypes}, "
-            f"layout {self.layout}, metadata {metadata if len(metadata) <= 120 else metadata[:120] + '...'}"
+            f"{self.place}: {held}, {dtypes}, layout {self.layout}, "
+            f"metadata {metadata if len(metadata) <= 120 else metadata[:120] + '...'}"
         )
 
 

@@ -11,6 +11,11 @@ def human_count(count: int) -> str:
     return _three_digits(count, ("", "K", "M", "B", "T", "Q")).rstrip()
 
 
+def counted(count: int, noun: str) -> str:
+    """Return "1 shard", "260 shards"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def _three_digits(count: int, units: tuple[str, ...]) -> str:
     value, unit = float(count), 0
     # 999.5 is shown as 1.00 of the next unit, not as 1000 of this one.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modeling_axk1.weights.sizes import human_bytes, human_count
+from modeling_axk1.weights.sizes import counted, human_bytes, human_count
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,12 @@ def test_bytes(count, words):
 )
 def test_counts(count, words):
     assert human_count(count) == words
+
+
+def test_one_thing_and_many():
+    assert [counted(number, "shard") for number in (0, 1, 2, 1000)] == [
+        "0 shards",
+        "1 shard",
+        "2 shards",
+        "1,000 shards",
+    ]

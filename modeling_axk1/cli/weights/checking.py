@@ -9,6 +9,7 @@ import typer
 
 from modeling_axk1.cli.weights.options import AsJson, DryRun, Folder, Memory, Workers, folder
 from modeling_axk1.errors import UsageError, WeightsError
+from modeling_axk1.weights.sizes import counted
 
 if TYPE_CHECKING:
     from modeling_axk1.weights.check import CheckReport
@@ -57,7 +58,7 @@ def verify(
     if not as_json:
         verdict = "sound" if report.ok else f"{len(report.problems):,} problems"
         typer.echo(
-            f"{verdict}: {report.tensors:,} tensors in {report.shards:,} shards, "
+            f"{verdict}: {counted(report.tensors, 'tensor')} in {counted(report.shards, 'shard')}, "
             f"{report.parameters:,} parameters, {report.bytes:,} bytes"
         )
         _show_notes(report.notes)

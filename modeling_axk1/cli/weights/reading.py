@@ -25,7 +25,7 @@ from modeling_axk1.cli.weights.options import (
     source,
 )
 from modeling_axk1.errors import UsageError
-from modeling_axk1.weights.sizes import human_bytes, human_count
+from modeling_axk1.weights.sizes import counted, human_bytes, human_count
 
 if TYPE_CHECKING:
     from modeling_axk1.weights.inspect import Inspection
@@ -83,7 +83,7 @@ def _show_inspection(found: "Inspection") -> None:
     if found.part:
         typer.echo(f"part of a model: {found.part}")
     typer.echo(parameters)
-    typer.echo(f"{found.tensors:,} tensors in {found.shards:,} shards, layout {found.layout}")
+    typer.echo(f"{counted(found.tensors, 'tensor')} in {counted(found.shards, 'shard')}, layout {found.layout}")
     typer.echo(f"{human_bytes(found.bytes)} of weights ({found.bytes:,} bytes)")
     typer.echo("dtypes: " + ", ".join(f"{dtype} ({count:,})" for dtype, count in found.dtypes.items()))
     if found.bytes_read is not None:
@@ -187,4 +187,5 @@ def show_plan(plan: "Plan", as_json: bool) -> None:
     width = max(len(shard.file_name) for shard in plan.shards)
     for shard in plan.shards:
         typer.echo(f"{shard.file_name:{width}}  {len(shard.starts):>6,} tensors  {shard.nbytes:>17,} bytes")
-    typer.echo(f"{len(plan.shards):,} shards, {plan.tensors:,} tensors, {plan.nbytes:,} bytes; nothing was written")
+    total = f"{counted(len(plan.shards), 'shard')}, {counted(plan.tensors, 'tensor')}, {plan.nbytes:,} bytes"
+    typer.echo(f"{total}; nothing was written")

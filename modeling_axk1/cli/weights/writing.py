@@ -31,7 +31,7 @@ from modeling_axk1.cli.weights.options import (
 )
 from modeling_axk1.cli.weights.reading import show_plan
 from modeling_axk1.errors import UsageError
-from modeling_axk1.weights.sizes import human_bytes
+from modeling_axk1.weights.sizes import counted, human_bytes
 
 if TYPE_CHECKING:
     from modeling_axk1.weights.execute import Execution
@@ -179,7 +179,8 @@ def rehearse(
     raw = Path(config).read_bytes() if Path(config).is_file() else read_small(open_place(config), "config.json")
     layout: Layout = "per-expert" if per_expert else "fused"
     report = write_sparse_checkpoint(out, parse_object(raw, "config.json"), shards, layout)
-    typer.echo(f"{report.tensors:,} tensors in {shards:,} shards, {human_bytes(report.nbytes)} of holes: {out}")
+    holes = f"{counted(report.tensors, 'tensor')} in {counted(shards, 'shard')}, {human_bytes(report.nbytes)} of holes"
+    typer.echo(f"{holes}: {out}")
 
 
 def _show_execution(done: "Execution", as_json: bool) -> None:
@@ -194,7 +195,9 @@ def _show_execution(done: "Execution", as_json: bool) -> None:
     resumed = f", {done.resumed_bytes:,} of them from an earlier run" if done.resumed_bytes else ""
     if done.errors is None:
         resumed = ", all there already"
-    typer.echo(f"{done.out}: {done.tensors:,} tensors, {done.shards:,} shards, {done.bytes:,} bytes{resumed}")
+    typer.echo(
+        f"{done.out}: {counted(done.tensors, 'tensor')}, {counted(done.shards, 'shard')}, {done.bytes:,} bytes{resumed}"
+    )
     if errors and overall.squared_error:
         typer.echo(f"rounding: {overall}")
         for name in sorted(errors, key=lambda name: -errors[name].relative_rms)[:3]:
