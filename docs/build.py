@@ -1,9 +1,10 @@
-"""Fill measured figures into the documentation: tables between markers, and plots, from release/results.
+"""Fill in what the documentation need not repeat by hand: tables between markers, and plots.
 
-    python docs/build.py            write what the results say
+    python docs/build.py            write what the results and the code say
     python docs/build.py --check    exit 1 if a page or a plot says something else
 
-A page has `<!-- measured: NAME -->` and `<!-- /measured -->`; what lies between them is written here. Plots are drawn
+What lies between `<!-- measured: NAME -->` and `<!-- /measured -->` comes from release/results; between
+`<!-- generated: NAME -->` and `<!-- /generated -->`, from the code that reads and checks checkpoints. Plots are drawn
 for both languages and for light and dark pages. Needs matplotlib, which the extra `test` brings.
 """
 
@@ -13,15 +14,25 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
+
+from modeling_axk1.model.configuration_axk1 import AXK1Config
+from modeling_axk1.weights.cut import layer_of, written_numbers
+from modeling_axk1.weights.dtypes import nbytes_of
+from modeling_axk1.weights.encodings import encoding_named, quantised_config, stored_bytes, stored_tensors
+from modeling_axk1.weights.names import TensorSpec, expected_tensors, parameters
+from modeling_axk1.weights.sizes import human_bytes
 
 DOCS = Path(__file__).resolve().parent
 RESULTS = DOCS.parent / "release" / "results"
 LANGUAGES = ("en", "ko")
-MARKED = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- /measured -->)", re.S)
+MARKED = re.compile(r"(<!-- (measured|generated): (\w+) -->\n).*?(<!-- /\2 -->)", re.S)
 # Ink and the colours of ours and native, on pages of either kind.
 THEMES = {"light": ("#24292f", "#0969da", "#bc4c00"), "dark": ("#e6edf3", "#58a6ff", "#f0883e")}
 
@@ -72,6 +83,98 @@ KOREAN = {
     "ours": "이 모델",
     "native": "네이티브",
     "batch": "배치",
+    "Not measured yet": "아직 재지 않았습니다",
+    "Tensors": "텐서 수",
+    "inspect": "inspect",
+    "plan": "plan",
+    "verify --headers-only": "verify --headers-only",
+    "inspect over HTTP": "HTTP로 inspect",
+    "fetched": "내려받은 양",
+    "the safetensors library": "safetensors 라이브러리",
+    "Command": "명령",
+    "Warm": "캐시에 있을 때",
+    "Cold": "캐시에 없을 때",
+    "Over cp, warm": "cp의 몇 배, 캐시에 있을 때",
+    "Over cp, cold": "cp의 몇 배, 캐시에 없을 때",
+    "Over transformers, warm": "transformers의 몇 배, 캐시에 있을 때",
+    "Over transformers, cold": "transformers의 몇 배, 캐시에 없을 때",
+    "Peak memory": "최대 메모리",
+    "cp": "cp",
+    "cp and sync": "cp와 sync",
+    "reshard by size": "reshard, 크기로",
+    "reshard by layer": "reshard, 층으로",
+    "reshard by expert rank": "reshard, 전문가 랭크로",
+    "fused to per-expert": "convert, 융합 → 전문가별",
+    "per-expert to fused": "convert, 전문가별 → 융합",
+    "to fp8": "convert, fp8로",
+    "to int8": "convert, int8로",
+    "to int4": "convert, int4로",
+    "transformers": "transformers",
+    "sha256sum": "sha256sum",
+    "openssl": "openssl",
+    "cat": "cat",
+    "ours, manifest": "manifest",
+    "ours, sha256": "verify, SHA-256만",
+    "ours, sha256 and values": "verify, SHA-256과 값",
+    "ours, values": "verify, 값만",
+    "shards of 500 MB, warm": "500 MB 샤드, 캐시에 있을 때",
+    "shards of 500 MB, cold": "500 MB 샤드, 캐시에 없을 때",
+    "one shard, warm": "샤드 하나, 캐시에 있을 때",
+    "one shard, cold": "샤드 하나, 캐시에 없을 때",
+    "shards of 500 MB, warm, GB/s": "500 MB 샤드, GB/s",
+    "one shard, warm, GB/s": "샤드 하나, GB/s",
+    "Tensor": "텐서",
+    "Meaning": "뜻",
+    "Layers N": "층 N",
+    "Shape": "모양",
+    "token embeddings, one row per token id": "토큰 임베딩, 토큰 번호마다 한 행",
+    "queries, down to their latent": "쿼리를 잠재 벡터로 줄임",
+    "RMSNorm of the query latent": "쿼리 잠재 벡터의 RMSNorm",
+    "queries, up to heads of [no-rope, rope]": "쿼리를 헤드로 펼침. 헤드마다 [회전 없음, 회전] 순서",
+    "keys and values, down to the cached latent and the rope key all heads share": (
+        "키와 값을 캐시에 남는 잠재 벡터와 모든 헤드가 함께 쓰는 회전 키로 줄임"
+    ),
+    "RMSNorm of the key-value latent": "키·값 잠재 벡터의 RMSNorm",
+    "latent, up to heads of [no-rope key, value]": "잠재 벡터를 헤드로 펼침. 헤드마다 [회전 없는 키, 값] 순서",
+    "heads, back to the hidden width": "헤드를 은닉 폭으로 되돌림",
+    "RMSNorm before attention": "어텐션 앞의 RMSNorm",
+    "RMSNorm before the MLP": "MLP 앞의 RMSNorm",
+    "RMSNorm of the MLP's output": "MLP 출력의 RMSNorm",
+    "unused: a dense layer's output is not normalised": "쓰이지 않음: 밀집 층의 출력은 정규화하지 않음",
+    "dense MLP: gate, through SiLU": "밀집 MLP: 게이트, SiLU를 거침",
+    "dense MLP: up, times the gate": "밀집 MLP: up, 게이트와 곱함",
+    "dense MLP: down": "밀집 MLP: down",
+    "router: one score per expert": "라우터: 전문가마다 점수 하나",
+    "added to the scores for choosing only; zero where absent": "고를 때만 점수에 더함. 없으면 0",
+    "routed experts: gate rows, then up rows": "라우팅 전문가: 게이트 행 다음에 up 행",
+    "routed experts: down": "라우팅 전문가: down",
+    "routed expert E: gate, through SiLU": "라우팅 전문가 E: 게이트, SiLU를 거침",
+    "routed expert E: up, times the gate": "라우팅 전문가 E: up, 게이트와 곱함",
+    "routed expert E: down": "라우팅 전문가 E: down",
+    "shared expert: gate, through SiLU": "공유 전문가: 게이트, SiLU를 거침",
+    "shared expert: up, times the gate": "공유 전문가: up, 게이트와 곱함",
+    "shared expert: down": "공유 전문가: down",
+    "RMSNorm after the last layer": "마지막 층 뒤의 RMSNorm",
+    "output projection to the vocabulary": "어휘로 가는 출력 투영",
+    "multi-token prediction: RMSNorm of the next token's embedding": "여러 토큰 예측: 다음 토큰 임베딩의 RMSNorm",
+    "multi-token prediction: RMSNorm of the last hidden state": "여러 토큰 예측: 마지막 은닉 상태의 RMSNorm",
+    "multi-token prediction: both joined, to the hidden width": "여러 토큰 예측: 둘을 이어 은닉 폭으로",
+    "multi-token prediction: RMSNorm before the output head": "여러 토큰 예측: 출력 헤드 앞의 RMSNorm",
+    "Checkpoint": "체크포인트",
+    "Active per token": "토큰당 활성",
+    "Bytes in BF16": "BF16 바이트",
+    "published: experts fused": "공개본: 융합된 전문가",
+    "experts one by one": "전문가별",
+    "with router biases": "라우터 편향을 더하면",
+    "with a layer for drafts": "여러 토큰 예측 층을 더하면",
+    "Stored in": "저장 정밀도",
+    "Bytes": "바이트",
+    "GB, TB": "GB, TB",
+    "GiB": "GiB",
+    "Of BF16": "BF16 대비",
+    "Bits a parameter": "파라미터당 비트",
+    "Parameters quantised": "양자화된 파라미터",
+    "GiB, weights alone; caches and activations come on top": "GiB, 가중치만. 캐시와 활성값은 따로 듭니다",
 }
 
 
@@ -86,10 +189,15 @@ def result(name: str) -> dict[str, Any]:
     return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
 
 
-def table(language: str, source: str, header: list[str], rows: list[list[str]]) -> str:
+def grid(language: str, header: list[str], rows: list[list[str]], words: int = 0) -> str:
+    """A table; its first `words` columns are words, the others numbers."""
+    lines = [[say(name, language) for name in header], [":---"] * words + ["---:"] * (len(header) - words), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def table(language: str, source: str, header: list[str], rows: list[list[str]], words: int = 0) -> str:
     """A table and the line that says where its figures come from."""
-    lines = [[say(name, language) for name in header], ["---:"] * len(header), *rows]
-    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    text = grid(language, header, rows, words)
     measured, machine = result(source), result(source)["machine"]
     versions = measured["versions"]
     origin = (
@@ -214,20 +322,210 @@ def training(language: str) -> str:
     return table(language, "training", [*header, "Ours over native"], rows)
 
 
+def metadata(language: str) -> str:
+    """Seconds that a terabyte's headers take."""
+    rows = []
+    for run in result("weights_metadata")["runs"]:
+        seconds = run["median_seconds"]
+        rows.append(
+            [
+                say(run["layout"], language),
+                f"{run['tensors']:,}",
+                *(f"**{seconds[verb]:.1f} s**" for verb in ("inspect", "plan", "verify", "inspect over HTTP")),
+                human_bytes(run["bytes_fetched_over_http"]),
+                f"{seconds['safetensors reads every dtype and shape']:.1f} s",
+            ]
+        )
+    header = ["Layout", "Tensors", "inspect", "plan", "verify --headers-only", "inspect over HTTP", "fetched"]
+    return table(language, "weights_metadata", [*header, "the safetensors library"], rows, words=1)
+
+
+def writing(language: str) -> str:
+    """Throughput of reshard and convert, over cp's."""
+    warm, cold = (next(run for run in result("weights_write")["runs"] if run["cache"] == c) for c in ("warm", "cold"))
+    rows = [
+        [
+            say(name, language),
+            *(f"{run['mb_per_s'][name]:,} MB/s" for run in (warm, cold)),
+            *(f"**{run['times_as_fast_as_cp'][name]:.2f}**" for run in (warm, cold)),
+            *(f"{run['times_as_fast_as_transformers'][name]:.1f}" for run in (warm, cold)),
+            f"{peak:,} MiB" if (peak := warm["peak_mib"][name]) else "",
+        ]
+        for name in warm["mb_per_s"]
+    ]
+    header = ["Command", "Warm", "Cold", "Over cp, warm", "Over cp, cold"]
+    header += ["Over transformers, warm", "Over transformers, cold", "Peak memory"]
+    return table(language, "weights_write", header, rows, words=1)
+
+
+def verifying(language: str) -> str:
+    """Throughput of verify and manifest, over sha256sum's."""
+    runs = result("weights_verify")["runs"]
+    rows = [
+        [say(name, language), *(f"**{run['times_as_fast_as_sha256sum'][name]:.2f}**" for run in runs)]
+        + [f"{run['gb_per_s'][name]:.2f} GB/s" for run in runs if run["cache"] == "warm"]
+        for name in runs[0]["gb_per_s"]
+    ]
+    header = ["Command", *(f"{run['layout']}, {run['cache']}" for run in runs)]
+    header += [f"{run['layout']}, {run['cache']}, GB/s" for run in runs if run["cache"] == "warm"]
+    return table(language, "weights_verify", header, rows, words=1)
+
+
+@cache
+def release(**changes: Any) -> dict[str, Any]:
+    """The config of the published model, with `changes`."""
+    return AXK1Config(**changes).to_dict()
+
+
+def tensor_table(language: str, tensors: Mapping[str, TensorSpec]) -> str:
+    """One row for all tensors whose names differ in numbers only."""
+    alike: dict[tuple[str, str], dict[str, TensorSpec]] = defaultdict(dict)
+    for name, spec in tensors.items():
+        pattern = re.sub(r"\.experts\.[0-9]+\.", ".experts.E.", re.sub(r"\.layers\.[0-9]+\.", ".layers.N.", name))
+        alike[pattern, re.sub(r"expert [0-9]+", "expert E", spec.meaning)][name] = spec
+    rows = []
+    for (pattern, meaning), members in alike.items():
+        layers = {layer for layer in map(layer_of, members) if layer is not None}
+        shapes = {spec.shape for spec in members.values()}
+        rows.append(
+            [
+                f"`{pattern}`",
+                say(meaning, language),
+                written_numbers(tuple(sorted(layers))),
+                ", ".join(str(list(shape)) for shape in shapes),
+                f"{len(members):,}",
+                f"{sum(prod(spec.shape) for spec in members.values()):,}",
+            ]
+        )
+    return grid(language, ["Tensor", "Meaning", "Layers N", "Shape", "Tensors", "Parameters"], rows, words=2)
+
+
+def tensors(language: str) -> str:
+    """Every tensor of the release as it is published today."""
+    return tensor_table(language, expected_tensors(release()))
+
+
+def single_experts(language: str) -> str:
+    """What stands in the place of the fused tensors where experts are stored one by one."""
+    fused = expected_tensors(release())
+    single = expected_tensors(release(), "per-expert")
+    return tensor_table(language, {name: spec for name, spec in single.items() if name not in fused})
+
+
+def absent(language: str) -> str:
+    """What the architecture knows and the release has not; of the module for drafts, what no other layer has."""
+    published = {re.sub("[0-9]+", "N", name) for name in expected_tensors(release())}
+    known = expected_tensors(release(use_router_bias=True)) | expected_tensors(release(num_nextn_predict_layers=1))
+    return tensor_table(
+        language, {name: spec for name, spec in known.items() if re.sub("[0-9]+", "N", name) not in published}
+    )
+
+
+def totals(language: str) -> str:
+    """Tensors, parameters and bytes of the release and of its variants."""
+    variants: dict[str, tuple[dict[str, Any], Any]] = {
+        "published: experts fused": (release(), "fused"),
+        "experts one by one": (release(), "per-expert"),
+        "with router biases": (release(use_router_bias=True), "fused"),
+        "with a layer for drafts": (release(num_nextn_predict_layers=1), "fused"),
+    }
+    rows = []
+    for name, (config, layout) in variants.items():
+        count = parameters(config)
+        rows.append(
+            [
+                say(name, language),
+                f"{len(expected_tensors(config, layout)):,}",
+                f"{count.total:,}",
+                f"{count.active:,}",
+                f"{stored_bytes(config):,}",
+            ]
+        )
+    return grid(language, ["Checkpoint", "Tensors", "Parameters", "Active per token", "Bytes in BF16"], rows, words=1)
+
+
+PRECISIONS = ("fp32", "bf16", "fp8", "int8", "int4")
+
+
+@cache
+def quantised_release(encoding: str) -> dict[str, Any]:
+    """The config of the release stored in 8 or 4 bits."""
+    return quantised_config(release(), encoding_named(encoding))
+
+
+@cache
+def stored_in(precision: str) -> dict[str, TensorSpec]:
+    """The tensors of the release in a precision, each with its dtype."""
+    if precision in ("fp32", "bf16"):
+        dtype = {"fp32": "F32", "bf16": "BF16"}[precision]
+        return {name: replace(spec, dtype=dtype) for name, spec in expected_tensors(release()).items()}
+    return stored_tensors(quantised_release(precision))
+
+
+def bytes_in(precision: str) -> int:
+    """Bytes of these tensors; where no quantisation decides, they are in BF16."""
+    return sum(nbytes_of(spec.dtype or "BF16", spec.shape) for spec in stored_in(precision).values())
+
+
+def precisions(language: str) -> str:
+    """What the release takes on a disk, by precision."""
+    weights, bf16 = parameters(release()).total, bytes_in("bf16")
+    rows = []
+    for name in PRECISIONS:
+        count, quantised = bytes_in(name), sum(spec.parameters or 0 for spec in stored_in(name).values())
+        rows.append(
+            [
+                "BF16, FP16" if name == "bf16" else name.upper(),
+                f"{len(stored_in(name)):,}",
+                f"{count:,}",
+                human_bytes(count),
+                f"{count / 2**30:,.0f} GiB",
+                f"{count / bf16:.1%}",
+                f"{8 * count / weights:.2f}",
+                f"{quantised / weights:.2%}" if quantised else "",
+            ]
+        )
+    header = ["Stored in", "Tensors", "Bytes", "GB, TB", "GiB", "Of BF16", "Bits a parameter", "Parameters quantised"]
+    return grid(language, header, rows, words=1)
+
+
+def configs(language: str) -> str:
+    """What config.json says of FP8 and of INT4, the list of what is not quantised cut short."""
+    blocks = []
+    for name, ignored in (("fp8", "modules_to_not_convert"), ("int4", "ignore")):
+        said = quantised_release(name)["quantization_config"]
+        said = said | {ignored: [said[ignored][0], "...", said[ignored][-1]]}
+        lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in said.items())
+        blocks.append(f'```json\n"quantization_config": {{\n{lines}\n}}\n```\n')
+    return "\n".join(blocks)
+
+
 TABLES: dict[str, Callable[[str], str]] = {
-    function.__name__: function for function in (decoding, prefill, experts, lora, loading, training)
+    function.__name__: function
+    for function in (
+        *(decoding, prefill, experts, lora, loading, training, metadata, writing, verifying),
+        *(totals, tensors, single_experts, absent, precisions, configs),
+    )
 }
 
 
-def attention_plot(language: str, theme: str) -> str:
-    """Latency of a decoding step and memory of a prompt, against their lengths, as SVG."""
+def region(name: str, language: str) -> str:
+    """What lies between two markers; a benchmark that has not run yet is said to have not."""
+    try:
+        return TABLES[name](language)
+    except FileNotFoundError as missing:
+        return f"{say('Not measured yet', language)}: `{Path(missing.filename).name}`.\n"
+
+
+def drawing(theme: str) -> Any:
+    """Pyplot, set up for a page of this theme."""
     import matplotlib
 
     matplotlib.use("svg")
     warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the drawer lacks Korean, the reader does not
     from matplotlib import pyplot
 
-    ink, ours, native = THEMES[theme]
+    ink = THEMES[theme][0]
     pyplot.rcParams.update(
         {
             **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), ink),
@@ -237,6 +535,47 @@ def attention_plot(language: str, theme: str) -> str:
             "axes.unicode_minus": False,
         }
     )
+    return pyplot
+
+
+def as_svg(pyplot: Any, figure: Any) -> str:
+    """The figure's text, the same in every run."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    pyplot.close(figure)
+    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+
+
+# GiB of memory: what one has on a desk, in a node and in four.
+MACHINES = {"24 GB": 24, "64 GB": 64, "192 GB": 192, "8 x 80 GB": 640, "32 x 80 GB": 2560}
+
+
+def sizes_plot(language: str, theme: str) -> str:
+    """Bytes of the release in each precision against what memory holds, as SVG."""
+    pyplot = drawing(theme)
+    _, ours, other = THEMES[theme]
+    figure, axes = pyplot.subplots(figsize=(9, 3.2), layout="constrained")
+    names, gib = [name.upper() for name in PRECISIONS], [bytes_in(name) / 2**30 for name in PRECISIONS]
+    axes.hlines(names, 16, gib, color=ours, lw=3)
+    axes.plot(gib, names, "o", color=ours, ms=8)
+    for name, size in zip(names, gib, strict=True):
+        axes.annotate(f"{size:,.0f} GiB", (size, name), (0, 8), textcoords="offset points", ha="center")
+    for machine, size in MACHINES.items():
+        axes.axvline(size, color=other, ls="--", lw=1)
+        place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
+        axes.annotate(machine, (size, 1), (0, 4), color=other, **place)
+    axes.set_xscale("log", base=2)
+    axes.set(xlim=(16, 3200), xlabel=say("GiB, weights alone; caches and activations come on top", language))
+    axes.set_ylim(len(names) - 0.5, -0.7)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.spines[["top", "right"]].set_visible(False)
+    return as_svg(pyplot, figure)
+
+
+def attention_plot(language: str, theme: str) -> str:
+    """Latency of a decoding step and memory of a prompt, against their lengths, as SVG."""
+    pyplot = drawing(theme)
+    ink, ours, native = THEMES[theme]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     for batch, style in ((1, "-"), (4, "--")):
         runs = attention(**{"pass": "decode", "dtype": "float32", "batch": batch})
@@ -263,10 +602,10 @@ def attention_plot(language: str, theme: str) -> str:
         axes.grid(color=ink, alpha=0.15)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    pyplot.close(figure)
-    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+    return as_svg(pyplot, figure)
+
+
+PLOTS = {"attention": attention_plot, "sizes": sizes_plot}
 
 
 def built() -> dict[Path, str]:
@@ -275,9 +614,10 @@ def built() -> dict[Path, str]:
     for language in LANGUAGES:
         for page in sorted((DOCS / language).glob("*.md")):
             text = page.read_text("utf-8")
-            files[page] = MARKED.sub(lambda found: found[1] + TABLES[found[2]](language) + found[3], text)  # noqa: B023
+            files[page] = MARKED.sub(lambda found: found[1] + region(found[3], language) + found[4], text)  # noqa: B023
         for theme in THEMES:
-            files[DOCS / language / "figures" / f"attention-{theme}.svg"] = attention_plot(language, theme)
+            for name, plot in PLOTS.items():
+                files[DOCS / language / "figures" / f"{name}-{theme}.svg"] = plot(language, theme)
     return files
 
 
@@ -294,7 +634,7 @@ def main() -> None:
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     if only_check and stale:
-        sys.exit(f"not what release/results say: {', '.join(stale)}; run `python docs/build.py`")
+        sys.exit(f"not what results and code say: {', '.join(stale)}; run `python docs/build.py`")
     print("\n".join(stale) or "everything was up to date")
 
 

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from modeling_axk1.cli.weights import app as weights
+
 DOCS = Path(__file__).parent.parent / "docs"
 PYTHON = re.compile(r"^```python( torchrun)?\n(.*?)^```", re.M | re.S)
 BLOCK = re.compile(r"^```sh( serve)?\n(.*?)^```", re.M | re.S)
+FENCED = re.compile(r"^```(.*?)\n(.*?)^```", re.M | re.S)
+# What a line is before its words: heading, table row, item of a list, fence or markup.
+STRUCTURE = re.compile(r"^(#+ |\||- |```|<[^>]*>)", re.M)
 
 
 def blocks(page: str, language: str = "en") -> list[tuple[bool, str]]:
@@ -71,15 +76,20 @@ def test_pages_and_plots_say_what_the_results_say():
 
 
 def test_a_figure_that_nobody_measured_is_found(tmp_path):
-    """The check can fail: a copy of the documentation with one digit changed."""
+    """The check can fail: a copy of the documentation with one digit changed, of a measurement and of a tensor."""
     shutil.copytree(DOCS, tmp_path / "docs")
     shutil.copytree(DOCS.parent / "release" / "results", tmp_path / "release" / "results")
-    page = tmp_path / "docs" / "en" / "model.md"
-    page.write_text(page.read_text("utf-8").replace("| float32 | 1 | 1 |", "| float32 | 1 | 2 |", 1), "utf-8")
+    for name, true, false in (
+        ("model.md", "| float32 | 1 | 1 |", "| float32 | 1 | 2 |"),
+        ("weights.md", "| [576, 7168] |", "| [512, 7168] |"),
+    ):
+        page = tmp_path / "docs" / "en" / name
+        assert true in page.read_text("utf-8")
+        page.write_text(page.read_text("utf-8").replace(true, false, 1), "utf-8")
     command = [sys.executable, tmp_path / "docs" / "build.py", "--check"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "docs/en/model.md" in result.stderr
+    assert "docs/en/model.md, docs/en/weights.md" in result.stderr
     assert "docs/ko" not in result.stderr
 
 
@@ -97,3 +107,54 @@ def test_the_python_of_the_model_page_runs(tmp_path):
     ):
         result = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
+
+
+def test_the_weights_page_is_the_same_in_both_languages_but_for_its_words():
+    texts = [(DOCS / language / "weights.md").read_text("utf-8") for language in ("en", "ko")]
+    assert FENCED.findall(texts[0]) == FENCED.findall(texts[1])
+    english, korean = (STRUCTURE.findall(re.sub('alt="[^"]*"', "", text)) for text in texts)
+    assert english == korean
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*/*.md")), ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_links_lead_somewhere(page):
+    text = page.read_text("utf-8")
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.M)}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_weights_page_shows_every_command():
+    commands = "".join(text for _, text in blocks("weights.md"))
+    for command in weights.registered_commands:
+        assert f"axk1 weights {command.callback.__name__} " in commands
+
+
+@pytest.mark.slow
+def test_the_weights_page_works_block_by_block(tmp_path):
+    """On the page's own small checkpoint; skt/A.X-K1 is that one too, published to a hub of this test."""
+    page = FENCED.findall((DOCS / "en" / "weights.md").read_text("utf-8"))
+    script = [
+        f"python - <<'END'\n{text}END\n" if kind == "python" else text
+        for kind, text in page
+        if kind == "python" or (kind == "sh" and "benchmarks/" not in text)
+    ]
+    hub = f"http://127.0.0.1:{free_port()}"
+    script[0] += "cp -r small published\necho Small. > published/README.md\n"
+    script[0] += f"axk1 hub publish published --repo skt/A.X-K1 --to {hub}\n"
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    environment = {"PATH": path, "HOME": str(tmp_path), "LANG": "C.UTF-8", "HF_ENDPOINT": hub}
+    serve = ["axk1", "hub", "serve", "--root", "hub", "--port", hub.rpartition(":")[2]]
+    options = {"cwd": tmp_path, "env": environment, "text": True}
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, **options) as server:
+        try:
+            assert hub in server.stdout.readline()
+            command = ["bash", "-c", "set -euo pipefail\n" + "".join(script)]
+            result = subprocess.run(command, capture_output=True, errors="replace", **options)
+            assert result.returncode == 0, result.stderr
+        finally:
+            server.terminate()
+    assert "missing: 0" in result.stdout
