@@ -171,7 +171,9 @@ def measure(
 def main() -> None:
     """Measure warm and cold, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--layers", type=int, default=5, help="0.9 GB each (default: 5)")
+    parser.add_argument(
+        "--layers", type=int, default=5, help="at least 2, of 0.9 GB each: the first has no experts (default: 5)"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
     parser.add_argument("--out", type=Path, default=ROOT / "release" / "results", metavar="FOLDER")
