@@ -19,7 +19,7 @@ class Inspection:
     shards: int
     tensors: int
     parameters: int
-    active_parameters: int | None
+    active_parameters: int | None  # None for a part too: how many of its experts a token meets depends on the token
     bytes: int
     dtypes: dict[str, int]  # tensors of each
     layout: str
@@ -47,7 +47,7 @@ def describe(checkpoint: Checkpoint) -> Inspection:
         shards=len(checkpoint.shards),
         tensors=len(tensors),
         parameters=differences.parameters if differences else sum(tensor.elements for tensor in tensors.values()),
-        active_parameters=parameters(config).active if config else None,
+        active_parameters=parameters(config).active if config and not checkpoint.cut else None,
         bytes=sum(tensor.nbytes for tensor in tensors.values()),
         dtypes=dict(Counter(tensor.dtype for tensor in tensors.values()).most_common()),
         layout=layout_of(tensors),

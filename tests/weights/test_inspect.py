@@ -4,6 +4,7 @@ import pytest
 
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.weights.coverage import layout_of
+from modeling_axk1.weights.fetch import Part, fetch
 from modeling_axk1.weights.inspect import inspect
 from modeling_axk1.weights.names import expected_tensors, parameters
 from tests.weights.checkpoints import RELEASE, TINY, bf16, edit_json, tiny_tensors, write_tiny
@@ -34,6 +35,13 @@ def test_one_tensor_per_expert_is_recognised_and_complete(tmp_path):
     tensors = {name: bf16(spec.shape) for name, spec in expected_tensors(TINY, "per-expert").items()}
     found = inspect(write_tiny(tmp_path / "checkpoint", tensors))
     assert (found.layout, found.missing, found.extra) == ("per-expert", [], [])
+
+
+def test_a_part_is_complete_in_itself_and_has_no_number_of_active_parameters(tmp_path):
+    fetch(str(write_tiny(tmp_path / "checkpoint")), tmp_path / "part", Part(layers="1", experts="2-3"))
+    found = inspect(tmp_path / "part")
+    assert (found.part, found.active_parameters) == ("layers 1, experts 2-3", None)
+    assert (found.missing, found.extra) == ([], [])
 
 
 def test_layouts_by_name():
