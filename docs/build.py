@@ -110,6 +110,13 @@ KOREAN = {
     "to int8": "convert, int8로",
     "to int4": "convert, int4로",
     "transformers": "transformers",
+    "Form": "형식",
+    "Noise below the weights": "가중치보다 낮은 잡음",
+    "Relative RMS": "상대 RMS",
+    "Encodes": "인코딩",
+    "Decodes": "디코딩",
+    "Encodes, over compressed-tensors": "인코딩, compressed-tensors의 몇 배",
+    "Decodes, over compressed-tensors": "디코딩, compressed-tensors의 몇 배",
     "sha256sum": "sha256sum",
     "openssl": "openssl",
     "cat": "cat",
@@ -371,6 +378,25 @@ def verifying(language: str) -> str:
     return table(language, "weights_verify", header, rows, words=1)
 
 
+def encodings(language: str) -> str:
+    """How far each encoding is off on Gaussian weights, and how fast it is."""
+    rows = []
+    for run in result("weights_encodings")["runs"]:
+        faster = run["times_as_fast_as_peer"]
+        rows.append(
+            [
+                run["encoding"].upper(),
+                f"**{run['signal_to_noise_db']:.1f} dB**",
+                f"{run['relative_rms']:.2g}",
+                *(f"{run['mb_per_s'][way]:,} MB/s" for way in ("encodes", "decodes")),
+                *(f"{faster[way]:.1f}" if way in faster else "" for way in ("encodes", "decodes")),
+            ]
+        )
+    header = ["Form", "Noise below the weights", "Relative RMS", "Encodes", "Decodes"]
+    header += ["Encodes, over compressed-tensors", "Decodes, over compressed-tensors"]
+    return table(language, "weights_encodings", header, rows, words=1)
+
+
 @cache
 def release(**changes: Any) -> dict[str, Any]:
     """The config of the published model, with `changes`."""
@@ -503,7 +529,7 @@ def configs(language: str) -> str:
 TABLES: dict[str, Callable[[str], str]] = {
     function.__name__: function
     for function in (
-        *(decoding, prefill, experts, lora, loading, training, metadata, writing, verifying),
+        *(decoding, prefill, experts, lora, loading, training, metadata, writing, verifying, encodings),
         *(totals, tensors, single_experts, absent, precisions, configs),
     )
 }
