@@ -96,6 +96,8 @@ KOREAN = {
     "Cold": "캐시에 없을 때",
     "Over cp, warm": "cp의 몇 배, 캐시에 있을 때",
     "Over cp, cold": "cp의 몇 배, 캐시에 없을 때",
+    "Over cp and sync, warm": "cp와 sync의 몇 배, 캐시에 있을 때",
+    "Over cp and sync, cold": "cp와 sync의 몇 배, 캐시에 없을 때",
     "Over transformers, warm": "transformers의 몇 배, 캐시에 있을 때",
     "Over transformers, cold": "transformers의 몇 배, 캐시에 없을 때",
     "Peak memory": "최대 메모리",
@@ -353,15 +355,18 @@ def writing(language: str) -> str:
     rows = [
         [
             say(name, language),
-            *(f"{run['mb_per_s'][name]:,} MB/s" for run in (warm, cold)),
-            *(f"**{run['times_as_fast_as_cp'][name]:.2f}**" for run in (warm, cold)),
-            *(f"{run['times_as_fast_as_transformers'][name]:.1f}" for run in (warm, cold)),
+            *(f"{run['mb_per_s'][name]:,} MB/s" if name in run["mb_per_s"] else "" for run in (warm, cold)),
+            *(
+                f"**{run['times_as_fast_as'][peer][name]:.2f}**" if name in run["mb_per_s"] else ""
+                for peer in ("cp", "cp and sync", "transformers")
+                for run in (warm, cold)
+            ),
             f"{peak:,} MiB" if (peak := warm["peak_mib"][name]) else "",
         ]
         for name in warm["mb_per_s"]
     ]
-    header = ["Command", "Warm", "Cold", "Over cp, warm", "Over cp, cold"]
-    header += ["Over transformers, warm", "Over transformers, cold", "Peak memory"]
+    header = ["Command", "Warm", "Cold", "Over cp, warm", "Over cp, cold", "Over cp and sync, warm"]
+    header += ["Over cp and sync, cold", "Over transformers, warm", "Over transformers, cold", "Peak memory"]
     return table(language, "weights_write", header, rows, words=1)
 
 

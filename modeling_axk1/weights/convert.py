@@ -18,13 +18,14 @@ from modeling_axk1.weights.encodings import (
     ignored_modules,
     is_quantised_weight,
 )
-from modeling_axk1.weights.execute import DEFAULT_MEMORY, Execution, execute, read_run
+from modeling_axk1.weights.execute import DEFAULT_MEMORY, Execution, execute
 from modeling_axk1.weights.logical import Weight, fused_tensors, single_experts, weights_of
 from modeling_axk1.weights.names import expected_tensors, is_axk1, layer_kinds
 from modeling_axk1.weights.order import Sharding, in_order, together
 from modeling_axk1.weights.plan import Plan, PlannedShard, lay_out, no_collection
 from modeling_axk1.weights.reshard import DEFAULT_SHARDING, files_beside
 from modeling_axk1.weights.runs import Run, split
+from modeling_axk1.weights.shard_writer import read_run
 from modeling_axk1.weights.steps import Bundle, Copy, Fill, Form, Recode, Step
 from modeling_axk1.weights.store import Store
 

@@ -24,9 +24,10 @@ from modeling_axk1.weights.checkpoint import Checkpoint, open_checkpoint
 from modeling_axk1.weights.coverage import layout_of
 from modeling_axk1.weights.diff_report import DiffReport, Stored, WeightDiff
 from modeling_axk1.weights.encodings import Encoding, encoding_of
-from modeling_axk1.weights.execute import DEFAULT_MEMORY, read_run
+from modeling_axk1.weights.execute import DEFAULT_MEMORY
 from modeling_axk1.weights.logical import Weight, weights_of
 from modeling_axk1.weights.runs import split
+from modeling_axk1.weights.shard_writer import read_run
 from modeling_axk1.weights.steps import Form, Place, Recode
 from modeling_axk1.weights.store import Folder, Store
 

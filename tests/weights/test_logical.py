@@ -9,9 +9,9 @@ from modeling_axk1.errors import WeightsError
 from modeling_axk1.weights.checkpoint import open_checkpoint
 from modeling_axk1.weights.convert import Conversion, convert
 from modeling_axk1.weights.encodings import encoding_named
-from modeling_axk1.weights.execute import read_run
 from modeling_axk1.weights.logical import fused_tensors, single_experts, weights_of
 from modeling_axk1.weights.names import expected_tensors
+from modeling_axk1.weights.shard_writer import read_run
 from modeling_axk1.weights.write import RawTensor, write_checkpoint
 from tests.weights.checkpoints import TINY, bf16, write_tiny
 
