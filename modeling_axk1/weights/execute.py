@@ -10,9 +10,9 @@ import os
 import shutil
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -215,22 +215,23 @@ def _write_shard(
     writer = ShardWriter(part_name(path), shard, sources, fresh=not begun.chunks)
     resumed = unsynced = unnoted = 0
     try:
-        for done, nbytes, error in _in_order(pool, writer, shard, notes.chunk_bytes, begun.chunks, ahead):
-            if stopped.is_set():
-                return 0
-            for weight, one in (error or {}).items():
-                errors[weight] = errors[weight] + one if weight in errors else one
-            advance(nbytes, note=name)
-            if done <= begun.chunks:
-                resumed += nbytes
-                continue
-            unsynced, unnoted = unsynced + nbytes, unnoted + nbytes
-            if unsynced >= _SYNC_BYTES:
-                writer.sync()
-                unsynced = 0
-                if unnoted >= _NOTE_BYTES:
-                    notes.reach(name, done, dict(errors))
-                    unnoted = 0
+        with closing(_in_order(pool, writer, shard, notes.chunk_bytes, begun.chunks, ahead)) as chunks:
+            for done, nbytes, error in chunks:
+                if stopped.is_set():
+                    return 0
+                for weight, one in (error or {}).items():
+                    errors[weight] = errors[weight] + one if weight in errors else one
+                advance(nbytes, note=name)
+                if done <= begun.chunks:
+                    resumed += nbytes
+                    continue
+                unsynced, unnoted = unsynced + nbytes, unnoted + nbytes
+                if unsynced >= _SYNC_BYTES:
+                    writer.sync()
+                    unsynced = 0
+                    if unnoted >= _NOTE_BYTES:
+                        notes.reach(name, done, dict(errors))
+                        unnoted = 0
         writer.sync()
     finally:
         writer.close()
@@ -242,7 +243,7 @@ def _write_shard(
 
 def _in_order(
     pool: ThreadPoolExecutor, writer: ShardWriter, shard: PlannedShard, limit: int, skipped: int, ahead: int
-) -> Iterator[tuple[int, int, Errors | None]]:
+) -> Generator[tuple[int, int, Errors | None], None, None]:
     """Carry out the chunks of a shard, some at a time; yield (chunks done so far, this one's bytes and errors)."""
     chunks = (chunk for step in shard.steps for chunk in step.chunks(limit))
     for number, chunk in enumerate(islice(chunks, skipped), start=1):
@@ -263,6 +264,8 @@ def _in_order(
     finally:
         for future, _ in waiting:
             future.cancel()
+        # A file must not be closed under a thread that writes to it: the next file to be opened gets its number.
+        wait(future for future, _ in waiting)
 
 
 def _copy_file(source: Store, name: str, path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,30 @@ def test_a_shard_begun_anew_is_not_taken_for_as_far_as_it_was(source, tmp_path, 
     assert file_digests(tmp_path / "out") == file_digests(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("in_small_pieces")
+def test_a_file_is_not_closed_under_a_thread_that_writes_to_it(source, tmp_path, monkeypatch):
+    """Its number would go to the next file that is opened, and the bytes with it."""
+    writing, closed_under = [], []
+    close = execute_module.ShardWriter.close
+
+    def failing_after_others_began(self, chunk):
+        writing.append(self)
+        time.sleep(0.05 * len(writing))  # the first fails while others write
+        writing.remove(self)
+        raise Broken
+
+    def watched(self):
+        closed_under.append(self in writing)
+        close(self)
+
+    monkeypatch.setattr(execute_module.ShardWriter, "carry_out", failing_after_others_began)
+    monkeypatch.setattr(execute_module.ShardWriter, "close", watched)
+    with pytest.raises(Broken):
+        reshard(source, tmp_path / "out", SMALL, workers=4)
+    assert closed_under
+    assert not any(closed_under)
+
+
 def test_out_must_be_new_or_empty(source, tmp_path):
     (tmp_path / "empty").mkdir()
     reshard(source, tmp_path / "empty", SMALL)
@@ -237,6 +262,7 @@ def test_a_target_that_cannot_be_written_is_one_line(run_axk1, source):
 
 MEASURED = """
 import sys
+import time
 from pathlib import Path
 from modeling_axk1.cli import main
 sys.argv = ["axk1", "weights", *sys.argv[1:]]
