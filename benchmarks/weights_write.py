@@ -31,6 +31,7 @@ from modeling_axk1.weights.write import RawTensor, write_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 0
+SHARD_SIZE = "700MB"  # of all that write shards by size
 PEERS = ("cp", "cp and sync", "transformers")
 
 CONFIG = {
@@ -106,23 +107,22 @@ def make_checkpoint(folder: Path, layers: int) -> int:
 
 def subjects(source: Path, one_by_one: Path, out: Path) -> dict[str, tuple[list[str], Path]]:
     """Return what is timed, by name: a command that writes `out`, and the folder that it reads."""
-    ours = [sys.executable, "-c", _OURS]
+
+    def ours(verb: str, folder: Path, *options: str) -> tuple[list[str], Path]:
+        size = () if "--by" in options else ("--shard-size", SHARD_SIZE)
+        return [sys.executable, "-c", _OURS, verb, str(folder), str(out), *options, *size], folder
+
     quoted = shlex.quote(str(out))
     return {
         "cp": (["cp", "-r", str(source), str(out)], source),
         "cp and sync": (["sh", "-c", f"cp -r {shlex.quote(str(source))} {quoted} && sync {quoted}/*"], source),
-        "reshard by size": ([*ours, "reshard", str(source), str(out), "--shard-size", "700MB"], source),
-        "reshard by layer": ([*ours, "reshard", str(source), str(out), "--by", "layer"], source),
-        "reshard by expert rank": (
-            [*ours, "reshard", str(source), str(out), "--by", "expert-rank", "--parts", "2"],
-            source,
-        ),
-        "fused to per-expert": ([*ours, "convert", str(source), str(out), "--layout", "per-expert"], source),
-        "per-expert to fused": ([*ours, "convert", str(one_by_one), str(out), "--layout", "fused"], one_by_one),
-        "to fp8": ([*ours, "convert", str(source), str(out), "--to", "fp8"], source),
-        "to int8": ([*ours, "convert", str(source), str(out), "--to", "int8"], source),
-        "to int4": ([*ours, "convert", str(source), str(out), "--to", "int4"], source),
-        "transformers": ([sys.executable, "-c", _TRANSFORMERS, str(source), str(out), "700MB"], source),
+        "reshard by size": ours("reshard", source),
+        "reshard by layer": ours("reshard", source, "--by", "layer"),
+        "fused to per-expert": ours("convert", source, "--layout", "per-expert"),
+        "per-expert to fused": ours("convert", one_by_one, "--layout", "fused"),
+        "to fp8": ours("convert", source, "--to", "fp8"),
+        "to int4": ours("convert", source, "--to", "int4"),
+        "transformers": ([sys.executable, "-c", _TRANSFORMERS, str(source), str(out), SHARD_SIZE], source),
     }
 
 
