@@ -30,7 +30,7 @@ DEFAULT_MEMORY = 2**30
 _INTERPRETER_BYTES = 128 * 2**20  # Python, numpy, and a checkpoint's headers
 _TORCH_BYTES = 384 * 2**20  # and torch
 _STEP_BYTES = 2**11  # and what one tensor is in a plan
-_LARGEST_CHUNK = 32 * 2**20
+_LARGEST_CHUNK = 8 * 2**20
 _LARGEST_RECODED = 4 * 2**20  # what is computed with should stay in the processor's cache
 _SMALLEST_CHUNK = 2**20
 _LANES = 2  # shards at a time
@@ -252,6 +252,7 @@ def _in_order(
     number = skipped
     try:
         for chunk in chunks:
+            writer.expect(chunk)
             waiting.append((pool.submit(writer.carry_out, chunk), chunk.nbytes))
             if len(waiting) > ahead:
                 future, nbytes = waiting.popleft()

@@ -34,6 +34,11 @@ class ShardWriter:
                 file.write(shard.header)
                 file.truncate(shard.file_size)
 
+    def expect(self, chunk: Step) -> None:
+        """Let the sources know what will be read soon."""
+        for place in chunk.places:
+            self._sources[place.source].expect(place.file, place.run.start, place.run.end - place.run.start)
+
     def carry_out(self, chunk: Step) -> Errors | None:
         """Bring the bytes of a step to where they belong; return how far a recoded weight is off."""
         starts = self.shard.starts

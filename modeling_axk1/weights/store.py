@@ -56,6 +56,9 @@ class Store(Protocol):
     def read_into(self, file: str, start: int, buffer: Buffer) -> None:
         """Fill `buffer` with the file's bytes from `start` on; raises WeightsError when they end before."""
 
+    def expect(self, file: str, start: int, nbytes: int) -> None:
+        """Say that these bytes will be read soon; a place may bring them nearer meanwhile, or not."""
+
     def identity(self, file: str) -> str:
         """Return what changes when the file does, without reading its bytes (size and time, or a digest)."""
 
@@ -122,6 +125,11 @@ class Folder:
             if not count:
                 raise WeightsError(f"{file} became shorter while it was read")
             start, rest = start + count, rest[count:]
+
+    def expect(self, file: str, start: int, nbytes: int) -> None:
+        """Let the system read ahead: of several threads that take turns in a file it would not guess what comes."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self.handle(file), start, nbytes, os.POSIX_FADV_WILLNEED)
 
     def handle(self, file: str) -> int:
         """Return a descriptor of the file to read from, valid until this thread asks for another file's."""

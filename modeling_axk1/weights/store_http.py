@@ -46,6 +46,9 @@ class _Web(ABC):
     def url(self, file: str) -> str:
         """Return the address of `file`; raises WeightsError for a name that leads elsewhere."""
 
+    def expect(self, file: str, start: int, nbytes: int) -> None:  # noqa: B027 (nothing is right for both)
+        """Do nothing: over a network, what is wanted soon is asked for by more threads."""
+
     @abstractmethod
     def size(self, file: str) -> int:
         """Return the bytes of a file."""

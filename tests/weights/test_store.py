@@ -51,3 +51,11 @@ def test_what_is_no_regular_file_is_not_read(tmp_path):
     (tmp_path / "config.json").mkdir()
     with pytest.raises(WeightsError, match=r"config.json must be a regular file"):
         read_small(Folder(tmp_path), "config.json")
+
+
+def test_what_is_expected_may_be_anything_that_lies_in_the_file_or_beyond(tmp_path):
+    """It is a hint: a wrong one costs nothing and raises nothing."""
+    (tmp_path / "a").write_bytes(bytes(10))
+    store = Folder(tmp_path)
+    for start, nbytes in ((0, 10), (5, 100), (50, 1), (3, 0)):
+        store.expect("a", start, nbytes)
