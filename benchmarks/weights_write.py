@@ -4,9 +4,9 @@
 
 Each is a whole process, its start included, and they run in turn on the same bytes, random weights of A.X K1's shapes
 at a third of its width. Ours ends when all is on the disk (fsync); `cp` alone does not, so it is also timed with a
-`sync` after it. Cold, the source is dropped from the page cache before each run. transformers reads experts fused and
-writes them one by one, which is what `convert --layout per-expert` does. Only ratios of medians are worth quoting.
-Peaks of memory are the kernel's. Writes release/results/weights_write.json.
+`sync` after it, and so is transformers. Cold, the source is dropped from the page cache before each run. transformers
+reads experts fused and writes them one by one, which is what `convert --layout per-expert` does. Only ratios of medians
+are worth quoting. Peaks of memory are the kernel's. Writes release/results/weights_write.json.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from modeling_axk1.weights.write import RawTensor, write_checkpoint
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 0
 SHARD_SIZE = "700MB"  # of all that write shards by size
-PEERS = ("cp", "cp and sync", "transformers")
+PEERS = ("cp", "cp and sync", "transformers", "transformers and sync")
 
 CONFIG = {
     "architectures": ["AXK1ForCausalLM"],
@@ -112,17 +112,22 @@ def subjects(source: Path, one_by_one: Path, out: Path) -> dict[str, tuple[list[
         size = () if "--by" in options else ("--shard-size", SHARD_SIZE)
         return [sys.executable, "-c", _OURS, verb, str(folder), str(out), *options, *size], folder
 
-    quoted = shlex.quote(str(out))
+    def synced(command: list[str]) -> list[str]:
+        return ["sh", "-c", f"{shlex.join(command)} && sync {shlex.quote(str(out))}/*"]
+
+    copy = ["cp", "-r", str(source), str(out)]
+    load_and_save = [sys.executable, "-c", _TRANSFORMERS, str(source), str(out), SHARD_SIZE]
     return {
-        "cp": (["cp", "-r", str(source), str(out)], source),
-        "cp and sync": (["sh", "-c", f"cp -r {shlex.quote(str(source))} {quoted} && sync {quoted}/*"], source),
+        "cp": (copy, source),
+        "cp and sync": (synced(copy), source),
         "reshard by size": ours("reshard", source),
         "reshard by layer": ours("reshard", source, "--by", "layer"),
         "fused to per-expert": ours("convert", source, "--layout", "per-expert"),
         "per-expert to fused": ours("convert", one_by_one, "--layout", "fused"),
         "to fp8": ours("convert", source, "--to", "fp8"),
         "to int4": ours("convert", source, "--to", "int4"),
-        "transformers": ([sys.executable, "-c", _TRANSFORMERS, str(source), str(out), SHARD_SIZE], source),
+        "transformers": (load_and_save, source),
+        "transformers and sync": (synced(load_and_save), source),
     }
 
 

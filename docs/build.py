@@ -92,14 +92,6 @@ KOREAN = {
     "fetched": "내려받은 양",
     "the safetensors library": "safetensors 라이브러리",
     "Command": "명령",
-    "Warm": "캐시에 있을 때",
-    "Cold": "캐시에 없을 때",
-    "Over cp, warm": "cp의 몇 배, 캐시에 있을 때",
-    "Over cp, cold": "cp의 몇 배, 캐시에 없을 때",
-    "Over cp and sync, warm": "cp와 sync의 몇 배, 캐시에 있을 때",
-    "Over cp and sync, cold": "cp와 sync의 몇 배, 캐시에 없을 때",
-    "Over transformers, warm": "transformers의 몇 배, 캐시에 있을 때",
-    "Over transformers, cold": "transformers의 몇 배, 캐시에 없을 때",
     "Peak memory": "최대 메모리",
     "cp": "cp",
     "cp and sync": "cp와 sync",
@@ -112,6 +104,12 @@ KOREAN = {
     "to int8": "convert, int8로",
     "to int4": "convert, int4로",
     "transformers": "transformers",
+    "transformers and sync": "transformers와 sync",
+    "MB/s, warm / cold": "MB/s, 캐시에 있을 때 / 없을 때",
+    "Over cp": "cp의 몇 배",
+    "Over cp and sync": "cp와 sync의 몇 배",
+    "Over transformers": "transformers의 몇 배",
+    "Over transformers and sync": "transformers와 sync의 몇 배",
     "Form": "형식",
     "Noise below the weights": "가중치보다 낮은 잡음",
     "Relative RMS": "상대 RMS",
@@ -352,21 +350,21 @@ def metadata(language: str) -> str:
 def writing(language: str) -> str:
     """Throughput of reshard and convert, over cp's."""
     warm, cold = (next(run for run in result("weights_write")["runs"] if run["cache"] == c) for c in ("warm", "cold"))
+    peers = ("cp", "cp and sync", "transformers", "transformers and sync")
+
+    def both(figures: Callable[[dict[str, Any]], dict[str, Any]], name: str, form: str) -> str:
+        return " / ".join(form.format(figures(run)[name]) for run in (warm, cold) if name in figures(run))
+
     rows = [
         [
             say(name, language),
-            *(f"{run['mb_per_s'][name]:,} MB/s" if name in run["mb_per_s"] else "" for run in (warm, cold)),
-            *(
-                f"**{run['times_as_fast_as'][peer][name]:.2f}**" if name in run["mb_per_s"] else ""
-                for peer in ("cp", "cp and sync", "transformers")
-                for run in (warm, cold)
-            ),
+            both(lambda run: run["mb_per_s"], name, "{:,}"),
+            *(f"**{both(lambda run, peer=peer: run['times_as_fast_as'][peer], name, '{:.2f}')}**" for peer in peers),
             f"{peak:,} MiB" if (peak := warm["peak_mib"][name]) else "",
         ]
         for name in warm["mb_per_s"]
     ]
-    header = ["Command", "Warm", "Cold", "Over cp, warm", "Over cp, cold", "Over cp and sync, warm"]
-    header += ["Over cp and sync, cold", "Over transformers, warm", "Over transformers, cold", "Peak memory"]
+    header = ["Command", "MB/s, warm / cold", *(f"Over {peer}" for peer in peers), "Peak memory"]
     return table(language, "weights_write", header, rows, words=1)
 
 
