@@ -58,7 +58,7 @@ def read_facts(
     *,
     chunk_bytes: int = CHUNK_BYTES,
     advance: Callable[[int], None] = lambda amount: None,
-    helper: Executor | None = None,
+    helper: Callable[[], Executor | None] = lambda: None,
 ) -> Facts:
     """Read the file at `path` once and return what is wanted of it.
 
@@ -66,16 +66,17 @@ def read_facts(
         path: the file.
         header: its header, which says where tensors lie; None for a file that has none.
         wanted: what to find out.
-        chunk_bytes: how much is read at a time, into one buffer (into two with a helper).
+        chunk_bytes: how much is read at a time, into one of two buffers.
         advance: told the bytes of each chunk when it is done; what it raises ends the reading.
-        helper: computes the file's digest while this thread reads on and looks at the tensors.
+        helper: asked at each chunk for who may compute the file's digest while this thread reads on and looks at the
+            tensors; None for nobody.
 
     Raises WeightsError when the file changes meanwhile, or OSError.
 
     """
     digest = hashlib.sha256() if wanted.sha256 else None
     tensors = _TensorReader(header, wanted) if header else None
-    buffers = deque(memoryview(bytearray(chunk_bytes)) for _ in range(2 if helper else 1))
+    buffers = deque(memoryview(bytearray(chunk_bytes)) for _ in range(2))
     pending: Future[None] | None = None
     with path.open("rb", buffering=0) as file:
         before = os.fstat(file.fileno())
@@ -88,8 +89,9 @@ def read_facts(
             _fill(file, chunk, path.name)
             if pending:
                 pending.result()
-            if digest and helper:
-                pending = helper.submit(digest.update, chunk)
+                pending = None
+            if digest and (idle := helper()):
+                pending = idle.submit(digest.update, chunk)
             elif digest:
                 digest.update(chunk)
             if tensors:

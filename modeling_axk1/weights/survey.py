@@ -83,8 +83,8 @@ class Survey:
 def survey(folder: Folder, files: Mapping[str, Header | None], wanted: Wanted, reading: Reading, doing: str) -> Survey:
     """Read every one of `files`, given with its header where it has one; `doing` is the word beside the bar.
 
-    Files are divided over the workers, the largest first; while files are fewer than workers, a second worker
-    computes a file's digest beside the first. A file that cannot be read is a problem of its own; Ctrl-C stops all.
+    Files are divided over the workers, the largest first; while fewer files are left than there are workers, a second
+    one computes a file's digest beside the first. A file that cannot be read is a problem of its own; Ctrl-C stops all.
     """
     workers, chunk_bytes = reading.threads(), reading.chunk_bytes()
     found = Survey(State(reading.state, folder.folder, fresh=reading.fresh))
@@ -104,11 +104,13 @@ def survey(folder: Folder, files: Mapping[str, Header | None], wanted: Wanted, r
                     raise WeightsError("stopped")
                 advance(amount, note=name)
 
-            helper = helpers if len(unread) - len(finished) < workers else None
+            def idle() -> ThreadPoolExecutor | None:
+                return helpers if len(unread) - len(finished) < workers else None
+
             try:
                 path = _regular(folder, name)
                 then = identity(path.stat())
-                return then, read_facts(path, files[name], wanted, chunk_bytes=chunk_bytes, advance=done, helper=helper)
+                return then, read_facts(path, files[name], wanted, chunk_bytes=chunk_bytes, advance=done, helper=idle)
             finally:
                 finished.append(name)
 

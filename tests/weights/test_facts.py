@@ -3,6 +3,7 @@
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -43,10 +44,13 @@ def shard(tmp_path, tensors):
 
 
 @pytest.mark.parametrize("chunk_bytes", [64, 100, 997, 1 << 20])
-@pytest.mark.parametrize("helped", [False, True])
+@pytest.mark.parametrize("helped", [[False], [True], [False, True, True]], ids=["never", "always", "now and then"])
 def test_digests_and_values_do_not_depend_on_the_pieces(shard, tensors, chunk_bytes, helped):
+    turns = cycle(helped)
     with ThreadPoolExecutor(1) as pool:
-        facts = read_facts(shard, read_header(shard), ALL, chunk_bytes=chunk_bytes, helper=pool if helped else None)
+        facts = read_facts(
+            shard, read_header(shard), ALL, chunk_bytes=chunk_bytes, helper=lambda: pool if next(turns) else None
+        )
     assert facts.sha256 == sha256(shard.read_bytes())
     assert facts.tensors == {name: sha256(bytes(memoryview(tensor.data))) for name, tensor in tensors.items()}
     assert facts.nonfinite == {"wide": (2, 3), "half": (1, 332)}

@@ -77,6 +77,31 @@ def test_files_are_read_at_the_same_time(folder, monkeypatch):
     assert len(survey(Folder(folder), shards, ALL, Reading(workers=2), "testing").facts) == 2
 
 
+def test_the_last_file_gets_the_worker_that_the_others_no_longer_need(folder, monkeypatch):
+    """One big shard and a small file beside it is what a small model is: the small one is done at once."""
+    asked = threading.Event()
+    idle = {}
+
+    def ordered(path, *args, helper, **kwargs):
+        if path.name == names[0]:
+            idle["at first"] = helper()
+            asked.set()
+            while helper() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            idle["at last"] = helper()
+        else:
+            asked.wait(20)
+        return read_facts(path, *args, helper=helper, **kwargs)
+
+    deadline = time.monotonic() + 20
+    monkeypatch.setattr(survey_module, "read_facts", ordered)
+    names = sorted(open_checkpoint(folder).shards)[:2]
+    shards = {name: open_checkpoint(folder).shards[name] for name in names}
+    survey(Folder(folder), shards, ALL, Reading(workers=2), "testing")
+    assert idle["at first"] is None
+    assert idle["at last"] is not None
+
+
 def test_workers_and_memory_have_their_limits(folder):
     with pytest.raises(UsageError, match="workers must be at least 1, got 0"):
         verify(folder, reading=Reading(workers=0))
