@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from modeling_axk1 import AXK1Config
+from modeling_axk1.cli import main
 from modeling_axk1.model.presets import PRESETS
 
 torch.set_num_threads(2)
@@ -27,5 +28,23 @@ def run_axk1():
     def run(*args: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "modeling_axk1", *map(str, args)]
         return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **(env or {})})
+
+    return run
+
+
+@pytest.fixture
+def run_axk1_here(monkeypatch, capsys):
+    """Run the command within this process, where a case is one of many and each would import torch anew."""
+
+    def run(*args: object, cwd: Path) -> subprocess.CompletedProcess:
+        command = ["axk1", *map(str, args)]
+        capsys.readouterr()
+        with monkeypatch.context() as patched:
+            patched.chdir(cwd)
+            patched.setattr(sys, "argv", command)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        written = capsys.readouterr()
+        return subprocess.CompletedProcess(command, ended.value.code or 0, written.out, written.err)
 
     return run

@@ -19,9 +19,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from modeling_axk1.data.document import Document
-from modeling_axk1.data.extract import EXTRACTORS, Block
+from modeling_axk1.data.extract import EXTRACTORS
+from modeling_axk1.data.extract.block import Block
 from modeling_axk1.data.read import FIELDS
-from modeling_axk1.data.recipe import Selection, Source, read_recipe
+from modeling_axk1.data.recipe import read_recipe
+from modeling_axk1.data.source import Selection, Source
 from modeling_axk1.errors import DataError
 from modeling_axk1.files import atomic_folder, sha256_file
 from modeling_axk1.progress import progress_bar

@@ -7,43 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from modeling_axk1.data.document import Step
-from modeling_axk1.data.steps import STEPS, licence
+from modeling_axk1.data.keys import check_keys
+from modeling_axk1.data.source import Source, read_source
+from modeling_axk1.data.steps import STEPS
+from modeling_axk1.data.steps.licence import licence
 from modeling_axk1.errors import DataError
 
 _CONFIG_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which files of a package are taken for one language, and how many bytes of text at most."""
-
-    files: str
-    max_bytes: int
-
-
-@dataclass(frozen=True)
-class Source:
-    """One package: where its documents lie beside the recipe, and how they were extracted from it."""
-
-    name: str
-    version: str
-    license: str
-    attribution: str
-    client: str
-    package: str
-    sha256: str
-    format: str
-    copyright: str
-    languages: dict[str, Selection]
-    min_bytes: int
-    max_bytes: int
-    reject_files: str = "(?!)"
-    reject_text: str = "(?!)"
-
-    @property
-    def documents(self) -> str:
-        """Name of the JSON Lines file beside the recipe that holds this source's documents."""
-        return f"{self.name}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -89,16 +59,9 @@ def read_recipe(path: Path) -> Recipe:
         raise DataError(f"{path}: not UTF-8 at byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{path}: {error}") from None
-    top = _checked(table, _RECIPE, str(path))
-    sources = []
-    for number, entry in enumerate(top.pop("sources", []), 1):
-        where = f"{path}: source {number}"
-        keys = _checked(entry, _SOURCE, where)
-        languages = {
-            language: Selection(**_checked(selection, _SELECTION, f"{where}, language {language}"))
-            for language, selection in keys.pop("languages").items()
-        }
-        sources.append(Source(languages=languages, **keys))
+    top = check_keys(table, _RECIPE, str(path))
+    entries = enumerate(top.pop("sources", []), 1)
+    sources = [read_source(entry, f"{path}: source {number}") for number, entry in entries]
     for number, step in enumerate(top.get("steps", []), 1):
         _check_step(step, f"{path}: step {number}")
     if not 0 < top["validation_share"] < 1:
@@ -122,42 +85,10 @@ _RECIPE: dict[str, tuple[type, bool]] = {
     "steps": (list, False),
     "sources": (list, True),
 }
-_SOURCE: dict[str, tuple[type, bool]] = {
-    "name": (str, True),
-    "version": (str, True),
-    "license": (str, True),
-    "attribution": (str, True),
-    "client": (str, True),
-    "package": (str, True),
-    "sha256": (str, True),
-    "format": (str, True),
-    "copyright": (str, True),
-    "languages": (dict, True),
-    "min_bytes": (int, True),
-    "max_bytes": (int, True),
-    "reject_files": (str, False),
-    "reject_text": (str, False),
-}
-_SELECTION: dict[str, tuple[type, bool]] = {"files": (str, True), "max_bytes": (int, True)}
-
-
-def _checked(table: Any, keys: dict[str, tuple[type, bool]], where: str) -> dict[str, Any]:
-    if not isinstance(table, dict):
-        raise DataError(f"{where}: must be a table, got {table!r}")
-    for key, value in table.items():
-        if key not in keys:
-            raise DataError(f"{where}: unknown key {key!r}; known are {', '.join(keys)}")
-        kind = keys[key][0]
-        if type(value) is not kind:
-            raise DataError(f"{where}: {key} must be of type {kind.__name__}, got {value!r}")
-    missing = [key for key, (_, needed) in keys.items() if needed and key not in table]
-    if missing:
-        raise DataError(f"{where}: missing key {missing[0]!r}")
-    return dict(table)
 
 
 def _check_step(step: Any, where: str) -> None:
     name = step.get("name") if isinstance(step, dict) else None
     if name not in STEPS:
         raise DataError(f"{where}: unknown step {name!r}; known are {', '.join(STEPS)}")
-    _checked(step, {"name": (str, True)} | {key: (kind, True) for key, kind in STEPS[name][1].items()}, where)
+    check_keys(step, {"name": (str, True)} | {key: (kind, True) for key, kind in STEPS[name][1].items()}, where)

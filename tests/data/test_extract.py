@@ -1,6 +1,8 @@
 import pytest
 
-from modeling_axk1.data.extract import EXTRACTORS, Block, html, html_charset, mallard
+from modeling_axk1.data.extract import EXTRACTORS
+from modeling_axk1.data.extract.block import Block
+from modeling_axk1.data.extract.markup import html, html_charset, mallard
 from modeling_axk1.errors import DataError
 
 

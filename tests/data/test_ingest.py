@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from modeling_axk1.data import ingest
-from modeling_axk1.data.recipe import Selection, read_recipe
+from modeling_axk1.data.recipe import read_recipe
+from modeling_axk1.data.source import Selection
 from modeling_axk1.errors import DataError
 from modeling_axk1.files import sha256_file
 from modeling_axk1.shipped import shipped

@@ -5,7 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_axk1.data.document import Document, Dropped, run_steps
-from modeling_axk1.data.steps import duplicates, length, licence, normalise, normalise_text
+from modeling_axk1.data.steps.duplicates import duplicates
+from modeling_axk1.data.steps.length import length
+from modeling_axk1.data.steps.licence import licence
+from modeling_axk1.data.steps.normalise import normalise, normalise_text
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

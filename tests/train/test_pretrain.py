@@ -167,11 +167,11 @@ def test_a_full_disk_leaves_no_checkpoint(dataset, tokenizer, tmp_path, monkeypa
         (["--shard-size", "big"], "big"),
     ],
 )
-def test_wrong_input_gets_one_line_and_writes_nothing(run_axk1, dataset, tokenizer, tmp_path, arguments, message):
+def test_wrong_input_gets_one_line_and_writes_nothing(run_axk1_here, dataset, tokenizer, tmp_path, arguments, message):
     defaults = {"--data": dataset, "--tokenizer": tokenizer, "--out": "out", "--preset": "tiny", "--length": 32}
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))
     flat = [part for pair in {**defaults, **given}.items() for part in pair]
-    result = run_axk1("train", "pretrain", *flat, cwd=tmp_path)
+    result = run_axk1_here("train", "pretrain", *flat, cwd=tmp_path)
     assert result.returncode in (1, 2)
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1

@@ -1,15 +1,12 @@
-"""From a file's bytes to plain text, one function per format.
-
-An extractor returns blocks; joined by blank lines they are the text.
-"""
+"""HTML and Mallard: text between elements, with what each element means in a table."""
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import NamedTuple
 
+from modeling_axk1.data.extract.block import Block, decode
 from modeling_axk1.errors import DataError
 
 _CHARSET_SUFFIX = re.compile(r"\.html?\.[a-z-]+\.([A-Za-z0-9_-]+)$")
@@ -53,13 +50,6 @@ _MALLARD = _Markup(
     skip=frozenset({"info", "media", "links", "comment"}),
     joints={"key": "+", "gui": " > "},
 )
-
-
-class Block(NamedTuple):
-    """A paragraph, heading, list or table row by row, or (verbatim) a listing with its own line breaks."""
-
-    text: str
-    verbatim: bool = False
 
 
 class _Collector:
@@ -173,7 +163,7 @@ def html(name: str, data: bytes) -> list[Block]:
     """Extract an HTML page (the Apache manual, a Publican book) in the character set that it declares."""
     collector = _Collector(_HTML)
     events = _HTMLEvents(collector)
-    events.feed(_decode(name, data, html_charset(name, data)))
+    events.feed(decode(name, data, html_charset(name, data)))
     events.close()
     return collector.close()
 
@@ -191,28 +181,7 @@ def mallard(name: str, data: bytes) -> list[Block]:
     """Extract a page of GNOME's help (Mallard XML)."""
     parser: ElementTree.XMLParser[list[Block]] = ElementTree.XMLParser(target=_Collector(_MALLARD))  # noqa: S314 (the package's sha256 is pinned)
     try:
-        parser.feed(_decode(name, data, "utf-8"))
+        parser.feed(decode(name, data, "utf-8"))
         return parser.close()
     except ElementTree.ParseError as error:
         raise DataError(f"{name}: not well-formed XML: {error}") from None
-
-
-def source_code(name: str, data: bytes) -> list[Block]:
-    """Take a program as it stands."""
-    return [Block(_decode(name, data, "utf-8"), verbatim=True)]
-
-
-def _decode(name: str, data: bytes, charset: str) -> str:
-    try:
-        return data.decode(charset)
-    except LookupError:
-        raise DataError(f"{name}: unknown character set {charset!r}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name}: not {charset} at byte {error.start}") from None
-
-
-EXTRACTORS: dict[str, Callable[[str, bytes], list[Block]]] = {
-    "html": html,
-    "mallard": mallard,
-    "source-code": source_code,
-}

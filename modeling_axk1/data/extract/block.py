@@ -1,0 +1,22 @@
+"""What an extractor returns, and how it reads characters."""
+
+from typing import NamedTuple
+
+from modeling_axk1.errors import DataError
+
+
+class Block(NamedTuple):
+    """A paragraph, heading, list or table row by row, or (verbatim) a listing with its own line breaks."""
+
+    text: str
+    verbatim: bool = False
+
+
+def decode(name: str, data: bytes, charset: str) -> str:
+    """Return the text of a file in the given character set; raises DataError naming the byte that is wrong."""
+    try:
+        return data.decode(charset)
+    except LookupError:
+        raise DataError(f"{name}: unknown character set {charset!r}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: not {charset} at byte {error.start}") from None

@@ -1,0 +1,16 @@
+"""Neither too short nor with endless lines."""
+
+from modeling_axk1.data.document import Document, Drop, Step
+
+
+def length(min_bytes: int, max_line_bytes: int) -> Step:
+    """Drop texts too short to learn from, and texts with a line so long that it is data or minified code."""
+
+    def decide(document: Document) -> Document | Drop:
+        if document.bytes < min_bytes:
+            return Drop(f"shorter than {min_bytes} bytes")
+        if max(len(line.encode()) for line in document.text.split("\n")) > max_line_bytes:
+            return Drop(f"a line longer than {max_line_bytes} bytes")
+        return document
+
+    return Step("length", decide)

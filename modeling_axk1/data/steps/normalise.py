@@ -1,0 +1,30 @@
+"""One form for equal texts."""
+
+import re
+import unicodedata
+from dataclasses import replace
+
+from modeling_axk1.data.document import Step
+
+_LINE_BREAKS = re.compile(r"\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+# Everything of category Cc but tab and newline, and the byte order mark. Joiners and other format characters stay:
+# emoji and several scripts need them.
+_UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x9f\ufeff]")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+def normalise_text(text: str) -> str:
+    """Return the text in NFC, with Unix line ends, no control characters, trailing spaces or runs of blank lines.
+
+    Doing it twice changes nothing. Characters go before NFC is applied, because a base letter and an accent that
+    stood apart may now compose.
+    """
+    text = _UNWANTED.sub("", _LINE_BREAKS.sub("\n", text))
+    text = unicodedata.normalize("NFC", text)
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
+    return _BLANK_LINES.sub("\n\n", text).strip("\n")
+
+
+def normalise() -> Step:
+    """Bring every text to one form, so that equal texts have equal bytes."""
+    return Step("normalise", lambda document: replace(document, text=normalise_text(document.text)))
