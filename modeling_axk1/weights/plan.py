@@ -13,7 +13,7 @@ from typing import TypeVar
 from modeling_axk1.errors import UsageError, WeightsError
 from modeling_axk1.weights.dtypes import nbytes_of
 from modeling_axk1.weights.header import in_file_order, make_header
-from modeling_axk1.weights.steps import Bundle, Step
+from modeling_axk1.weights.steps import Bundle, Step, merged
 
 DEFAULT_SHARD_BYTES = 5_000_000_000  # what the hub recommends
 SINGLE_FILE = "model.safetensors"
@@ -134,7 +134,7 @@ def _shard(
         end += nbytes_of(*tensors[name])
     # Written as they lie: a disk likes it, and what is finished of a file is its beginning.
     steps.sort(key=lambda step: starts[step.tensor] + step.start)
-    return PlannedShard(file_name, header, starts, tuple(steps), end)
+    return PlannedShard(file_name, header, starts, tuple(merged(steps)), end)
 
 
 def plan_shards(sizes: Mapping[str, int], max_shard_bytes: int = DEFAULT_SHARD_BYTES) -> list[Shard]:

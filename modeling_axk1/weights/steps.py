@@ -1,6 +1,6 @@
 """What a plan is made of: steps that each bring some bytes of the target from where they are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -42,6 +42,14 @@ class Copy:
     def places(self) -> tuple[Place, ...]:
         """What is read."""
         return (self.place,)
+
+    def continues_in(self, other: "Copy") -> bool:
+        """Whether `other` begins where this one ends, both where they are read and where they are written."""
+        return (
+            (self.tensor, self.place.file, self.place.source) == (other.tensor, other.place.file, other.place.source)
+            and all(run.count == 1 for run in (self.run, self.place.run, other.run, other.place.run))
+            and (self.run.end, self.place.run.end) == (other.run.start, other.place.run.start)
+        )
 
     def chunks(self, limit: int) -> Iterator["Copy"]:
         """Yield the same bytes in steps of at most `limit` bytes."""
@@ -164,3 +172,21 @@ class Bundle:
     steps: tuple[Step, ...]
     parameters: int
     group: int = 0
+
+
+def merged(steps: Iterable[Step]) -> list[Step]:
+    """Join copies that follow each other in the source as they do in the target; `steps` are in the target's order.
+
+    Of experts stored one by one, gate and up lie side by side in both: one piece of work instead of two.
+    """
+    result: list[Step] = []
+    for step in steps:
+        before = result[-1] if result else None
+        if isinstance(before, Copy) and isinstance(step, Copy) and before.continues_in(step):
+            place = Place(
+                before.place.file, Run(before.place.run.start, before.nbytes + step.nbytes), before.place.source
+            )
+            result[-1] = Copy(before.tensor, place, Run(before.run.start, place.run.nbytes))
+        else:
+            result.append(step)
+    return result
