@@ -27,6 +27,7 @@ class Checkpoint:
     cut: Cut | None = None  # which part of a model this is, where it is one
     whole_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of the tensors that the cut went through
     problems: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)  # one line for each *.safetensors that does not belong here
     unread: set[str] = field(default_factory=set)  # tensors that the index places in shards that could not be read
 
     def tensors(self) -> Iterator[tuple[str, str, TensorInfo]]:
@@ -40,7 +41,7 @@ def scan_checkpoint(place: Path | Store) -> Checkpoint:
     """Read index, headers and config of `place`, collecting every problem; raises WeightsError for no folder at all.
 
     An index decides which shards belong here, and model.safetensors stands for itself without one. Any further
-    *.safetensors file is a problem: engines differ in which they load. No tensor's bytes are read.
+    *.safetensors file is a stranger: engines differ in which they load. No tensor's bytes are read.
     """
     store = Folder(place) if isinstance(place, Path) else place
     found = Checkpoint(store)
@@ -61,12 +62,16 @@ def scan_checkpoint(place: Path | Store) -> Checkpoint:
     return found
 
 
-def open_checkpoint(place: Path | Store) -> Checkpoint:
-    """Like `scan_checkpoint`, for whoever needs a sound one: raises WeightsError with the first problem."""
+def open_checkpoint(place: Path | Store, *, beside_others: bool = False) -> Checkpoint:
+    """Like `scan_checkpoint`, for whoever needs a sound one: raises WeightsError with the first problem.
+
+    Strangers are one too, unless the checkpoint may lie `beside_others`, as on a hub with another tool's format.
+    """
     found = scan_checkpoint(place)
-    if found.problems:
-        more = len(found.problems) - 1
-        raise WeightsError(found.problems[0] + (f" (and {more} more: axk1 weights verify lists them)" if more else ""))
+    problems = found.problems if beside_others else [*found.problems, *found.strangers]
+    if problems:
+        more = len(problems) - 1
+        raise WeightsError(problems[0] + (f" (and {more:,} more: axk1 weights verify lists them)" if more else ""))
     return found
 
 
@@ -140,7 +145,7 @@ def _report_strangers(found: Checkpoint, named: set[str]) -> None:
     # Some engines load every *.safetensors file they see, so that an old shard overwrites a right tensor.
     for file in found.store.names() or []:
         if file.endswith(".safetensors") and file not in named:
-            found.problems.append(f"{ascii(file)[1:-1]} lies in the folder and is no part of the checkpoint")
+            found.strangers.append(f"{ascii(file)[1:-1]} lies in the folder and is no part of the checkpoint")
 
 
 def _read_object(found: Checkpoint, name: str) -> dict[str, Any] | None:

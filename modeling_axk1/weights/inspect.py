@@ -25,6 +25,7 @@ class Inspection:
     layout: str
     missing: list[str] | None
     extra: list[str] | None
+    strangers: list[str]  # *.safetensors files beside it that are no part of it, a line each
     bytes_read: int | None  # over a network; None for a folder
 
 
@@ -33,7 +34,7 @@ def inspect(place: Path | Store) -> Inspection:
 
     Example: `inspect(open_place("skt/A.X-K1")).parameters`.
     """
-    return describe(open_checkpoint(place))
+    return describe(open_checkpoint(place, beside_others=True))
 
 
 def describe(checkpoint: Checkpoint) -> Inspection:
@@ -53,5 +54,6 @@ def describe(checkpoint: Checkpoint) -> Inspection:
         layout=layout_of(tensors),
         missing=differences.missing if differences else None,
         extra=differences.extra if differences else None,
+        strangers=checkpoint.strangers,
         bytes_read=checkpoint.store.bytes_read,
     )

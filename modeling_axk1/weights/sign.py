@@ -43,10 +43,10 @@ class SignReport:
     notes: list[str] = field(default_factory=list)
 
 
-def generate_keys(out: Path) -> tuple[Path, Path]:
+def generate_keys(out: Path, *, dry_run: bool = False) -> tuple[Path, Path]:
     """Write a new P-256 key pair: OUT.pem, which only its owner may read, and OUT.pub.pem, for everybody.
 
-    Raises UsageError when one of them is there already.
+    Raises UsageError when one of them is there already. With `dry_run` only their names come.
     """
     _library()
     from cryptography.hazmat.primitives import serialization
@@ -57,6 +57,8 @@ def generate_keys(out: Path) -> tuple[Path, Path]:
     for path in (private, public):
         if path.exists():
             raise UsageError(f"a key is never overwritten: {path} is there already")
+    if dry_run:
+        return private, public
     key = ec.generate_private_key(ec.SECP256R1())
     pem = serialization.Encoding.PEM
     with atomic_write(private, mode=0o600) as file:

@@ -16,7 +16,12 @@ RELEASE_SHARDS = 260
 
 
 def write_sparse_checkpoint(
-    folder: Path, config: Mapping[str, Any], shards: int = RELEASE_SHARDS, layout: Layout = "fused"
+    folder: Path,
+    config: Mapping[str, Any],
+    shards: int = RELEASE_SHARDS,
+    layout: Layout = "fused",
+    *,
+    dry_run: bool = False,
 ) -> WriteReport:
     """Write the checkpoint that `config` asks for into `folder`, every tensor a hole that reads as zeros.
 
@@ -26,12 +31,11 @@ def write_sparse_checkpoint(
     keeps the holes, most other tools fill them with zeros.
 
     Tensors are bfloat16 and lie whole in one of `shards` files. Raises WeightsError when there are fewer tensors than
-    that, or a checkpoint in the folder already.
+    that, or a checkpoint in the folder already. With `dry_run` the report comes and nothing is written.
     """
     tensors = {name: RawTensor("BF16", spec.shape, b"") for name, spec in expected_tensors(config, layout).items()}
     sizes = {name: tensor.nbytes for name, tensor in tensors.items()}
     groups = _spread(sizes, shards)
-    folder.mkdir(parents=True, exist_ok=True)
     if found := next(folder.glob("*.safetensors*"), None):
         raise WeightsError(f"the folder must not hold a checkpoint yet, but {found} is there; use an empty folder")
     files = [
@@ -39,6 +43,9 @@ def write_sparse_checkpoint(
         for number, group in enumerate(groups, start=1)
     ]
     report = WriteReport(files, len(tensors), sum(tensor.elements for tensor in tensors.values()), sum(sizes.values()))
+    if dry_run:
+        return report
+    folder.mkdir(parents=True, exist_ok=True)
     atomic_write_text(folder / "config.json", json.dumps(dict(config), indent=2) + "\n")
     for shard in files:
         header = make_header({name: (tensors[name].dtype, tensors[name].shape) for name in shard.tensors}, PT_METADATA)

@@ -154,6 +154,23 @@ def test_damage_is_found_and_named_with_exit_1(run_axk1, folder, damage):
     assert "problems: " in result.stdout
 
 
+def test_a_million_problems_are_a_thousand_lines_and_a_number(run_axk1, folder):
+    edit_json(folder / INDEX_FILE, lambda index: index["weight_map"].update({f"evil.{n}": SHARD for n in range(1500)}))
+    lines = run_axk1("weights", "verify", folder, "--headers-only").stderr.splitlines()
+    assert len(lines) == 1001
+    assert lines[-1] == "... and 500 more: --json lists them"
+
+
+def test_inspect_describes_a_checkpoint_beside_another_tools_file(run_axk1, folder):
+    """Some repositories hold a second format; engines that load every file would mix them, so verify refuses."""
+    message = leave_old_shard(folder)
+    result = run_axk1("weights", "inspect", folder)
+    assert result.returncode == 0
+    assert f"note: {message}" in result.stdout
+    assert json.loads(run_axk1("weights", "inspect", folder, "--json").stdout)["strangers"] == [message]
+    assert run_axk1("weights", "reshard", folder, folder.parent / "out").returncode == 1
+
+
 def test_a_sound_checkpoint_is_called_sound(run_axk1, folder):
     result = run_axk1("weights", "verify", folder)
     assert (result.returncode, result.stderr) == (0, "")
@@ -229,6 +246,19 @@ def test_rehearse_writes_holes_for_a_config_or_a_place(run_axk1, folder, tmp_pat
     assert said.startswith("68 tensors in 7 shards, ")
     assert run_axk1("weights", "verify", out).returncode == 0
     assert run_axk1("weights", "rehearse", folder / source, out).stderr.count("\n") == 1
+
+
+def test_a_dry_rehearsal_says_how_much_it_would_be_and_writes_nothing(run_axk1, folder, tmp_path):
+    out = tmp_path / "rehearsal"
+    report = json.loads(run_axk1("weights", "rehearse", folder, out, "--shards", 7, "--dry-run", "--json").stdout)
+    assert report == {
+        "out": None,
+        "tensors": 48,
+        "parameters": parameters(TINY).total,
+        "bytes": 2 * parameters(TINY).total,
+        "shards": 7,
+    }
+    assert not out.exists()
 
 
 def test_plan_shows_another_size_and_writes_nothing(run_axk1, folder):

@@ -298,6 +298,12 @@ def test_openssl_makes_keys_too(folder, tmp_path, keys):
     assert not check(folder, key=keys[1]).ok
 
 
+def test_dry_keys_are_names_only(run_axk1, tmp_path):
+    report = json.loads(run_axk1("weights", "keygen", "mine", "--dry-run", "--json", cwd=tmp_path).stdout)
+    assert report == {"private": "mine.pem", "public": "mine.pub.pem", "written": False}
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_cli_makes_keys_signs_and_checks(run_axk1, folder, tmp_path):
     assert run_axk1("weights", "keygen", "mine", cwd=tmp_path).stdout == (
         "mine.pem signs and must stay secret; mine.pub.pem checks and is for everybody\n"

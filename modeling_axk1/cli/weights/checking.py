@@ -20,6 +20,7 @@ StateFile = Annotated[
     typer.Option("--state", metavar="FILE", help="Where a run that is stopped remembers.  [default: the user's cache]"),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Read all, whatever an earlier run had read already.")]
+_SHOWN = 1_000  # problems: a hostile index has a million
 
 
 def verify(
@@ -53,8 +54,7 @@ def verify(
     report = verify(path, values=not headers_only, checksums=not headers_only, manifest=manifest, reading=reading)
     if as_json:
         typer.echo(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
-    for problem in report.problems:
-        typer.echo(problem, err=True)
+    _show_problems(report.problems)
     if not as_json:
         verdict = "sound" if report.ok else f"{len(report.problems):,} problems"
         typer.echo(
@@ -103,7 +103,11 @@ def manifest(
     _show_notes(report.notes)
 
 
-def keygen(out: Annotated[Path, typer.Argument(metavar="OUT", help="Name of the pair, without an ending.")]) -> None:
+def keygen(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Name of the pair, without an ending.")],
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """Make a key pair to sign with: OUT.pem to keep, OUT.pub.pem to publish.
 
     Needs the extra `sign`. Nothing that is there is overwritten.
@@ -112,7 +116,12 @@ def keygen(out: Annotated[Path, typer.Argument(metavar="OUT", help="Name of the 
     """
     from modeling_axk1.weights.sign import generate_keys
 
-    private, public = generate_keys(out)
+    private, public = generate_keys(out, dry_run=dry_run)
+    if as_json:
+        typer.echo(json.dumps({"private": str(private), "public": str(public), "written": not dry_run}, indent=2))
+        return
+    if dry_run:
+        typer.echo("nothing written (dry run)")
     typer.echo(f"{private} signs and must stay secret; {public} checks and is for everybody")
 
 
@@ -177,8 +186,7 @@ def check(
 def _show_check(report: "CheckReport", as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
-    for problem in report.problems:
-        typer.echo(problem, err=True)
+    _show_problems(report.problems)
     if not as_json:
         verdict = "as recorded" if report.ok else f"{len(report.problems):,} problems"
         typer.echo(f"{verdict}: {report.files:,} files, {report.bytes:,} bytes")
@@ -189,6 +197,13 @@ def _show_check(report: "CheckReport", as_json: bool) -> None:
         _show_notes(report.notes)
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _show_problems(problems: list[str]) -> None:
+    for problem in problems[:_SHOWN]:
+        typer.echo(problem, err=True)
+    if len(problems) > _SHOWN:
+        typer.echo(f"... and {len(problems) - _SHOWN:,} more: --json lists them", err=True)
 
 
 def _show_notes(notes: list[str]) -> None:

@@ -50,7 +50,7 @@ def inspect(
     from modeling_axk1.weights.inspect import describe
     from modeling_axk1.weights.place import open_place
 
-    checkpoint = open_checkpoint(open_place(place))
+    checkpoint = open_checkpoint(open_place(place), beside_others=True)
     found = describe(checkpoint)
     shard_list: list[dict[str, Any]] = [
         {"file": file, "tensors": len(header.tensors), "bytes": header.file_size}
@@ -88,6 +88,8 @@ def _show_inspection(found: "Inspection") -> None:
     typer.echo("dtypes: " + ", ".join(f"{dtype} ({count:,})" for dtype, count in found.dtypes.items()))
     if found.bytes_read is not None:
         typer.echo(f"fetched: {human_bytes(found.bytes_read)} ({found.bytes_read:,} bytes)")
+    for stranger in found.strangers:
+        typer.echo(f"note: {stranger}")
     if found.missing is None or found.extra is None:
         typer.echo("no config.json of A.X K1 here: missing and extra tensors are not known")
         return

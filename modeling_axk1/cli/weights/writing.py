@@ -163,6 +163,8 @@ def rehearse(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write into; it must hold no checkpoint.")],
     shards: Annotated[int, typer.Option("--shards", help="Number of files.")] = 260,
     per_expert: Annotated[bool, typer.Option("--per-expert", help="One tensor for each expert.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a checkpoint of holes: true names, headers and sizes, no weights, a few MB of disk.
 
@@ -178,9 +180,13 @@ def rehearse(
 
     raw = Path(config).read_bytes() if Path(config).is_file() else read_small(open_place(config), "config.json")
     layout: Layout = "per-expert" if per_expert else "fused"
-    report = write_sparse_checkpoint(out, parse_object(raw, "config.json"), shards, layout)
+    report = write_sparse_checkpoint(out, parse_object(raw, "config.json"), shards, layout, dry_run=dry_run)
+    if as_json:
+        facts = {"tensors": report.tensors, "parameters": report.parameters, "bytes": report.nbytes, "shards": shards}
+        typer.echo(json.dumps({"out": None if dry_run else str(out), **facts}, indent=2))
+        return
     holes = f"{counted(report.tensors, 'tensor')} in {counted(shards, 'shard')}, {human_bytes(report.nbytes)} of holes"
-    typer.echo(f"{holes}: {out}")
+    typer.echo(f"{holes}: {'nothing written (dry run)' if dry_run else out}")
 
 
 def _show_execution(done: "Execution", as_json: bool) -> None:
