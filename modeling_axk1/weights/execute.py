@@ -34,7 +34,7 @@ _LARGEST_CHUNK = 8 * 2**20
 _LARGEST_RECODED = 4 * 2**20  # what is computed with should stay in the processor's cache
 _SMALLEST_CHUNK = 2**20
 _LANES = 2  # shards at a time
-_SYNC_BYTES = 64 * 2**20  # the disk gets to work early, and the last wait is short
+_FLUSH_BYTES = 32 * 2**20  # the disk gets to work early, and the last wait is short
 _NOTE_BYTES = 256 * 2**20  # how much of each of them a kill may cost
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -213,7 +213,7 @@ def _write_shard(
     begun = notes.begun.get(name, Begun())
     errors = dict(begun.errors)
     writer = ShardWriter(part_name(path), shard, sources, fresh=not begun.chunks)
-    resumed = unsynced = unnoted = 0
+    resumed = unflushed = unnoted = 0
     try:
         with closing(_in_order(pool, writer, shard, notes.chunk_bytes, begun.chunks, ahead)) as chunks:
             for done, nbytes, error in chunks:
@@ -225,13 +225,14 @@ def _write_shard(
                 if done <= begun.chunks:
                     resumed += nbytes
                     continue
-                unsynced, unnoted = unsynced + nbytes, unnoted + nbytes
-                if unsynced >= _SYNC_BYTES:
+                unflushed, unnoted = unflushed + nbytes, unnoted + nbytes
+                if unnoted >= _NOTE_BYTES:
                     writer.sync()
-                    unsynced = 0
-                    if unnoted >= _NOTE_BYTES:
-                        notes.reach(name, done, dict(errors))
-                        unnoted = 0
+                    notes.reach(name, done, dict(errors))
+                    unflushed = unnoted = 0
+                elif unflushed >= _FLUSH_BYTES:
+                    writer.flush()
+                    unflushed = 0
         writer.sync()
     finally:
         writer.close()

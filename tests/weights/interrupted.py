@@ -19,7 +19,7 @@ from modeling_axk1.weights.reshard import reshard
 
 # Small pieces and many notes of how far it is, so that a kill finds work of every kind half done.
 execute._LARGEST_CHUNK = 2**16
-execute._SYNC_BYTES = 2**18
+execute._FLUSH_BYTES = 2**18
 execute._NOTE_BYTES = 2**18
 
 

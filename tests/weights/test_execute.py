@@ -34,7 +34,7 @@ def in_small_pieces(monkeypatch):
     """Chunks of 100 bytes, and a note of how far it is after every 200."""
     monkeypatch.setattr(execute_module, "_LARGEST_CHUNK", 100)
     monkeypatch.setattr(execute_module, "_SMALLEST_CHUNK", 1)
-    monkeypatch.setattr(execute_module, "_SYNC_BYTES", 200)
+    monkeypatch.setattr(execute_module, "_FLUSH_BYTES", 200)
     monkeypatch.setattr(execute_module, "_NOTE_BYTES", 200)
 
 
@@ -77,7 +77,7 @@ def test_an_interrupted_run_leaves_no_out_and_the_next_goes_on(source, tmp_path,
 
 def test_errors_of_rounding_are_the_same_after_an_interruption(tmp_path, monkeypatch):
     monkeypatch.setattr(execute_module, "_LARGEST_CHUNK", 20_000)
-    monkeypatch.setattr(execute_module, "_SYNC_BYTES", 1)
+    monkeypatch.setattr(execute_module, "_FLUSH_BYTES", 1)
     monkeypatch.setattr(execute_module, "_NOTE_BYTES", 1)
     source = wide_checkpoint(tmp_path / "source")
     sharding = Sharding(shard_bytes=200_000)

@@ -31,7 +31,8 @@ def test_an_address_is_not_asked_before_it_is_read(address):
     "text",
     ["", "name", "a/b/c", "owner/name@", "owner/na me", "../x", "owner/..", "ftp://host/x", "a\nb/c", "hf://a/b"],
 )
-def test_what_is_no_place_is_told_what_it_may_be(text):
+def test_what_is_no_place_is_told_what_it_may_be(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no folder of these names lies here
     with pytest.raises(UsageError, match="PLACE must be a folder with a checkpoint, an address like") as caught:
         open_place(text)
     assert str(caught.value).isprintable()
