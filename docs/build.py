@@ -83,7 +83,6 @@ KOREAN = {
     "ours": "이 모델",
     "native": "네이티브",
     "batch": "배치",
-    "Not measured yet": "아직 재지 않았습니다",
     "Tensors": "텐서 수",
     "inspect": "inspect",
     "plan": "plan",
@@ -538,14 +537,6 @@ TABLES: dict[str, Callable[[str], str]] = {
 }
 
 
-def region(name: str, language: str) -> str:
-    """What lies between two markers; a benchmark that has not run yet is said to have not."""
-    try:
-        return TABLES[name](language)
-    except FileNotFoundError as missing:
-        return f"{say('Not measured yet', language)}: `{Path(missing.filename).name}`.\n"
-
-
 def drawing(theme: str) -> Any:
     """Pyplot, set up for a page of this theme."""
     import matplotlib
@@ -643,7 +634,7 @@ def built() -> dict[Path, str]:
     for language in LANGUAGES:
         for page in sorted((DOCS / language).glob("*.md")):
             text = page.read_text("utf-8")
-            files[page] = MARKED.sub(lambda found: found[1] + region(found[3], language) + found[4], text)  # noqa: B023
+            files[page] = MARKED.sub(lambda found: found[1] + TABLES[found[3]](language) + found[4], text)  # noqa: B023
         for theme in THEMES:
             for name, plot in PLOTS.items():
                 files[DOCS / language / "figures" / f"{name}-{theme}.svg"] = plot(language, theme)
