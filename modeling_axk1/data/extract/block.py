@@ -12,6 +12,17 @@ class Block(NamedTuple):
     verbatim: bool = False
 
 
+class Text(NamedTuple):
+    """One text of a file: its blocks, which part of the file it is ("" for all), and the licence that it states.
+
+    `license` is an SPDX identifier, or None when the file says nothing and its package's licence holds.
+    """
+
+    blocks: list[Block]
+    part: str = ""
+    license: str | None = None
+
+
 def decode(name: str, data: bytes, charset: str) -> str:
     """Return the text of a file in the given character set; raises DataError naming the byte that is wrong."""
     try:

@@ -3,7 +3,7 @@
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 
 from modeling_axk1.data.extract.block import Block, decode
@@ -41,6 +41,19 @@ _HTML = _Markup(
         | {"comments_section", "banner", "docnav", "toc", "legalnotice", "indexterm", "footnotes"}
     ),
     void=frozenset({"br", "hr", "img", "input", "link", "meta", "col", "area", "base", "wbr", "source"}),
+)
+# Navigation of the pages that the DocBook stylesheets make, and of those of Sphinx.
+_DOCBOOK_HTML = replace(
+    _HTML,
+    skip_marked=frozenset({"navheader", "navfooter", "toc", "indexterm", "legalnotice", "footnotes", "affiliation"}),
+)
+_SPHINX_HTML = replace(
+    _HTML,
+    skip=_HTML.skip | {"nav", "footer"},
+    skip_marked=frozenset(
+        {"sphinxsidebar", "related", "headerlink", "mobile-nav", "footer", "wy-nav-side", "wy-breadcrumbs", "linenos"}
+        | {"rst-footer-buttons", "toctree-wrapper", "contents", "topic-title", "inline-search", "viewcode-link"}
+    ),
 )
 _MALLARD = _Markup(
     paragraphs=frozenset({"page", "section", "title", "subtitle", "p", "list", "steps", "terms", "table", "note"}),
@@ -161,7 +174,21 @@ class _HTMLEvents(HTMLParser):
 
 def html(name: str, data: bytes) -> list[Block]:
     """Extract an HTML page (the Apache manual, a Publican book) in the character set that it declares."""
-    collector = _Collector(_HTML)
+    return _html(name, data, _HTML)
+
+
+def docbook_html(name: str, data: bytes) -> list[Block]:
+    """Extract an HTML page that the DocBook stylesheets made, without its navigation."""
+    return _html(name, data, _DOCBOOK_HTML)
+
+
+def sphinx_html(name: str, data: bytes) -> list[Block]:
+    """Extract an HTML page that Sphinx made, without its navigation."""
+    return _html(name, data, _SPHINX_HTML)
+
+
+def _html(name: str, data: bytes, markup: _Markup) -> list[Block]:
+    collector = _Collector(markup)
     events = _HTMLEvents(collector)
     events.feed(decode(name, data, html_charset(name, data)))
     events.close()
