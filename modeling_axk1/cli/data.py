@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from modeling_axk1.data.stats import Stats
 
 app = typer.Typer(help="Build a dataset with provenance for every document.", no_args_is_help=True)
 
@@ -24,23 +27,41 @@ def build(
     ] = None,
     language: Annotated[str | None, typer.Option(help="Language of your .txt files (ISO 639): ko, ja, zh ...")] = None,
     license: Annotated[str | None, typer.Option(help="Licence of your .txt files (SPDX): Apache-2.0 ...")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and run the steps, write nothing.")] = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Also what the recipe holds back: for training, not for publishing.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default as many as there are cores, one for little text.")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for work in progress, kept; by default beside OUT, and not kept.")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps downloaded packages.")] = None,
+    keep_dropped: Annotated[
+        bool, typer.Option("--keep-dropped", help="Write dropped documents, with reasons, to OUT.dropped.jsonl.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do the work in a temporary folder (or in --work), write no dataset.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Build a dataset: Parquet shards, card, licences and checksums.
 
     From a recipe or from your own text files; without a source, from the
-    sample corpus that ships with this package. Texts that a step drops are
-    counted by reason and kept aside in OUT.dropped.jsonl.
+    sample corpus that ships with this package. What a step drops is counted
+    by reason. A build that was stopped goes on where it was when the same
+    command is given again, and the same recipe gives the same bytes.
 
     Examples:
       axk1 data build --out sample
       axk1 data build my-texts/ --language ko --license Apache-2.0 --out my-dataset
+      axk1 data build data_cards/corpus --out corpus --work /scratch/corpus
 
     """
     from dataclasses import asdict
 
-    from modeling_axk1.data.build import plan_folder, plan_recipe, write
+    from modeling_axk1.data.build import Settings, plan_folder, plan_recipe, processes_for, write
+    from modeling_axk1.data.build import dry_run as run_dry
     from modeling_axk1.data.recipe import read_recipe
     from modeling_axk1.errors import UsageError
     from modeling_axk1.shipped import shipped
@@ -52,21 +73,112 @@ def build(
     elif language is not None or license is not None:
         raise UsageError("a folder of .txt files needs both --language and --license")
     else:
-        plan = plan_recipe(read_recipe(source or shipped("data_cards/sample")))
-    if not dry_run:
-        write(plan, out)
-    stats = plan.stats
+        plan = plan_recipe(read_recipe(source or shipped("data_cards/sample")), cache)
+    settings = Settings(work, workers or processes_for(plan), whole, keep_dropped)
+    stats = run_dry(plan, settings) if dry_run else write(plan, out, settings).stats
     if as_json:
         _print_json({"out": None if dry_run else str(out), "stats": asdict(stats)})
         return
-    for language_code, splits in stats.by_language.items():
-        parts = ", ".join(f"{amount.documents:,} documents {split}" for split, amount in splits.items())
-        size = sum(amount.bytes for amount in splits.values())
-        typer.echo(f"{language_code:>6}  {size:>12,} bytes  {parts}")
-    for reason, count in stats.dropped_by_reason.items():
-        typer.echo(f"dropped {count:,}: {reason}")
+    _print_stats(stats)
     where = "nothing written (dry run)" if dry_run else f"-> {out}"
     typer.echo(f"{stats.kept.documents:,} documents, {stats.kept.bytes:,} bytes {where}")
+
+
+Dataset = Annotated[Path, typer.Argument(help="A dataset folder, as `axk1 data build` writes it.")]
+
+
+@app.command()
+def check(dataset: Dataset, as_json: AsJson = False) -> None:
+    """Check that a dataset holds what it promises; exit 1 when it does not.
+
+    Reads every file: checksums, columns, the hash of every text, licences,
+    languages, texts that are there twice, and the numbers in stats.json.
+
+    Example:
+      axk1 data check sample
+
+    """
+    from modeling_axk1.data.check import check as check_dataset
+
+    problems = check_dataset(dataset)
+    if as_json:
+        _print_json({"dataset": str(dataset), "problems": problems})
+    else:
+        for problem in problems:
+            typer.echo(problem)
+        if not problems:
+            typer.echo(f"{dataset} holds what it promises")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def stats(
+    dataset: Dataset,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="A tokenizer folder: count tokens too (reads all the text).")
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the tokens into stats.json and renew the card.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a dataset's measured numbers, and count its tokens.
+
+    Examples:
+      axk1 data stats sample
+      axk1 data stats sample --tokenizer tokenizer-4k --write
+
+    """
+    from dataclasses import asdict, replace
+
+    from modeling_axk1.data.about import renew
+    from modeling_axk1.data.stats import count_tokens, read_stats
+    from modeling_axk1.errors import UsageError
+
+    if write and tokenizer is None:
+        raise UsageError("--write goes with --tokenizer: there is nothing else to write")
+    measured = read_stats(dataset)
+    if tokenizer is not None:
+        measured = replace(measured, tokens=count_tokens(dataset, tokenizer))
+        if write:
+            renew(dataset, measured)
+    if as_json:
+        _print_json(asdict(measured))
+        return
+    _print_stats(measured)
+    typer.echo(f"{measured.kept.documents:,} documents, {measured.kept.bytes:,} bytes")
+
+
+@app.command()
+def card(
+    dataset: Dataset,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when the card lags.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the card, write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a dataset's card anew from its recipe and its stats.json.
+
+    With it the plots, the licence notice, croissant.json and SHA256SUMS.
+
+    Examples:
+      axk1 data card sample
+      axk1 data card sample --check
+
+    """
+    from modeling_axk1.data.about import about_dataset, outdated, renew
+
+    if dry_run:
+        typer.echo(about_dataset(dataset)["README.md"], nl=False)
+        return
+    names = outdated(dataset) if check else renew(dataset)
+    if as_json:
+        _print_json({"dataset": str(dataset), "outdated" if check else "written": names})
+    else:
+        for name in names:
+            typer.echo(f"{'outdated' if check else 'written'}: {name}")
+        if not names:
+            typer.echo("the card says what was measured")
+    if check and names:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -100,6 +212,19 @@ def sample(
     for name, count in counts.items():
         typer.echo(f"{name}: {count} documents")
     typer.echo(f"-> {out}")
+
+
+def _print_stats(stats: "Stats") -> None:
+    for language, splits in stats.by_language.items():
+        parts = ", ".join(f"{amount.documents:,} documents {split}" for split, amount in splits.items())
+        size = sum(amount.bytes for amount in splits.values())
+        tokens = f"  {stats.tokens.by_language[language]:>12,} tokens" if stats.tokens else ""
+        typer.echo(f"{language:>6}  {size:>12,} bytes{tokens}  {parts}")
+    for step, reasons in stats.dropped.items():
+        for reason, amount in reasons.items():
+            typer.echo(f"dropped {amount.documents:,} ({step}): {reason}")
+    for reason, amount in stats.held_back.items():
+        typer.echo(f"held back {amount.documents:,}: {reason}")
 
 
 def _print_json(value: object) -> None:

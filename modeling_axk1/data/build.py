@@ -1,56 +1,86 @@
-"""Build a dataset folder from a recipe: read, run the steps, split, write. The whole folder appears by one rename."""
+"""Build a dataset from a recipe, in stages whose results stay in a work folder until the dataset is whole.
+
+    read the sources           WORK/raw       one process a source; its documents in files of about 16 MB
+    run the steps              WORK/steps     any process, file by file, while other sources are still read
+    decide about every text    WORK/choice    duplicates over all sources, what is held back, the splits
+    write the shards           WORK/shards    any process, shard by shard
+    count, write the card      OUT            the folder appears by one rename
+
+What is finished appears by a rename, under a name that is a hash of all it depends on. So a build that was killed
+goes on where it was, one whose recipe changed does again what the change is about, and the number of processes
+decides about nothing but the time. Memory is bounded: a process holds one file of one source, a row group, or rows of
+numbers; only a line about each of the files grows with the corpus.
+"""
 
 import json
+import os
 import re
 import shutil
-from collections import defaultdict
-from collections.abc import Iterable
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from modeling_axk1.checksums import write_sums
-from modeling_axk1.data.card import licence_notice, render_card
-from modeling_axk1.data.dataset import SPLITS, parquet_name, write_parquet
-from modeling_axk1.data.document import Document, Dropped, run_steps
-from modeling_axk1.data.read import read_jsonl, read_text_folder
-from modeling_axk1.data.recipe import Recipe, read_recipe
-from modeling_axk1.data.stats import Stats, measure
+from modeling_axk1.data.about import about
+from modeling_axk1.data.choice import Choice, choose
+from modeling_axk1.data.fingerprint import fingerprint
+from modeling_axk1.data.inputs import Input, JsonLines, Package, TextFolder, recipe_inputs
+from modeling_axk1.data.measure import CORPUS_REASONS, measure
+from modeling_axk1.data.parts import MakeParts, Part, dropped_of, read_part
+from modeling_axk1.data.raw import FILE_BYTES, Raw, raw_file, raw_of, write_raw
+from modeling_axk1.data.recipe import Recipe, read_recipe, recipe_text
+from modeling_axk1.data.shards import Counted, WriteShards, plan_shards, read_counted
+from modeling_axk1.data.stats import Stats
+from modeling_axk1.data.workers import Workers
 from modeling_axk1.errors import DataError
-from modeling_axk1.files import atomic_folder, atomic_write
+from modeling_axk1.files import atomic_folder, atomic_write, exclusive
 from modeling_axk1.progress import progress_bar
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a build will write, before anything is written."""
+    """What is to be built: the recipe, and where its documents come from."""
 
     recipe: Recipe
-    files: dict[str, list[Document]]
-    dropped: list[Dropped]
-    stats: Stats
+    inputs: list[Input]
 
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build wrote: the dataset folder, the file of dropped documents beside it, and the measured numbers."""
+    """What a build wrote: the dataset folder, the measured numbers, and where dropped documents lie, if asked for."""
 
     out: Path
-    dropped_file: Path
     stats: Stats
+    dropped_file: Path | None
 
 
-def build(recipe: Path, out: Path) -> BuildReport:
+@dataclass(frozen=True)
+class Settings:
+    """How to build: nothing here but `whole` decides about what comes out.
+
+    `work` is kept when it is given; by default it lies beside the dataset, and goes when the dataset is there.
+    """
+
+    work: Path | None = None
+    workers: int = 1
+    whole: bool = False
+    keep_dropped: bool = False
+
+
+def build(recipe: Path, out: Path, settings: Settings = Settings(), cache: Path | None = None) -> BuildReport:
     """Build the dataset of a recipe (recipe.toml or its folder) at `out`, replacing what is there.
 
     Raises DataError for a recipe or a document that is not what it must be; then `out` is left as it was.
     """
-    return write(plan_recipe(read_recipe(recipe)), out)
+    return write(plan_recipe(read_recipe(recipe), cache), out, settings)
 
 
-def plan_recipe(recipe: Recipe) -> Plan:
-    """Read the recipe's documents and run its steps; writes nothing."""
-    files = [recipe.folder / source.documents for source in recipe.sources]
-    return _plan(recipe, (document for file in files for document in read_jsonl(file)))
+def plan_recipe(recipe: Recipe, cache: Path | None = None) -> Plan:
+    """Plan a dataset from a recipe; `cache` keeps packages that are downloaded."""
+    return Plan(recipe, recipe_inputs(recipe, cache))
 
 
 def plan_folder(folder: Path, language: str, license: str) -> Plan:
@@ -70,79 +100,202 @@ def plan_folder(folder: Path, language: str, license: str) -> Plan:
         known_gaps=["Language and licence are as its maker stated them for all files alike."],
         validation_share=0.08,
         licenses={license: license.lower().replace("+", "-or-later")},
-        steps=[
-            {"name": "normalise"},
-            {"name": "length", "min_bytes": 1, "max_line_bytes": 100_000},
-            {"name": "duplicates"},
-        ],
+        steps=[{"name": "normalise"}, {"name": "length", "min_bytes": 1, "max_line_bytes": 100_000}],
+        corpus_steps={"duplicates": {}},
     )
-    return _plan(recipe, read_text_folder(folder, language, license))
+    return Plan(recipe, [TextFolder(folder, language, license)])
 
 
-def write(plan: Plan, out: Path) -> BuildReport:
-    """Write a plan's dataset folder and, beside it, `<out>.dropped.jsonl`: dropped texts are never published."""
-    dropped_file = out.with_name(f"{out.name}.dropped.jsonl")
-    with atomic_folder(out) as folder:
-        for name, documents in plan.files.items():
-            write_parquet(folder / name, documents)
-        if plan.recipe.sources:
-            # With these two the dataset can be made again from itself.
-            shutil.copyfile(plan.recipe.folder / plan.recipe.file, folder / "recipe.toml")
-            shutil.copytree(plan.recipe.folder / "LICENSES", folder / "LICENSES")
-        (folder / "LICENSE").write_text(licence_notice(plan.recipe), encoding="utf-8")
-        (folder / "stats.json").write_text(
-            json.dumps(asdict(plan.stats), ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
-        )
-        (folder / "README.md").write_text(render_card(plan.recipe, plan.stats), encoding="utf-8")
-        write_sums(folder)
-        with atomic_write(dropped_file) as file:
-            for dropped in plan.dropped:
-                file.write(json.dumps(asdict(dropped), ensure_ascii=False).encode() + b"\n")
-    return BuildReport(out, dropped_file, plan.stats)
+def processes_for(plan: Plan) -> int:
+    """Return how many processes are worth starting: as many as there are cores, one where there is little text."""
+    little = all(not isinstance(source, Package) and source.size() < FILE_BYTES for source in plan.inputs)
+    return 1 if little else os.cpu_count() or 1
 
 
-def _plan(recipe: Recipe, documents: Iterable[Document]) -> Plan:
-    steps = recipe.make_steps()
-    kept: list[Document] = []
-    dropped: list[Dropped] = []
-    with progress_bar("reading", total=None) as advance:
-        for document in documents:
-            outcome = run_steps(steps, document)
-            if isinstance(outcome, Dropped):
-                dropped.append(outcome)
-            else:
-                kept.append(outcome)
-            advance()
-    if not kept:
-        reasons = ", ".join(sorted({one.reason for one in dropped})) or "there were none"
-        raise DataError(f"no document of {recipe.name} is left: {reasons}")
-    splits = split(kept, recipe.validation_share)
-    files = {}
-    for config in sorted(set(recipe.licenses.values())):
-        for part in SPLITS:
-            chosen = [one for one in splits[part] if recipe.licenses[one.license] == config]
-            if chosen:
-                files[parquet_name(config, part)] = chosen
-    return Plan(recipe, files, dropped, measure(recipe, splits, dropped))
+def work_folder(out: Path) -> Path:
+    """Return where a build towards `out` does its work, unless it is told another place."""
+    return out.with_name(f".{out.name}.work")
 
 
-def split(documents: Iterable[Document], validation_share: float) -> dict[str, list[Document]]:
-    """Divide documents into train and validation by the hash of their texts, keeping their order.
+def write(plan: Plan, out: Path, settings: Settings = Settings()) -> BuildReport:
+    """Build the dataset folder `out`, and `<out>.dropped.jsonl` beside it if dropped documents are to be kept.
 
-    Each licence and language is divided for itself: a group of two or more always has a validation document, if need
-    be the one whose hash is lowest, so that every language can be measured.
+    An error leaves `out` as it was, and in the work folder what is finished: the next run goes on from there.
     """
-    groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    documents = list(documents)
-    for document in documents:
-        groups[document.license, document.language].append(document.sha256)
-    validation = set()
-    for digests in groups.values():
-        below = [digest for digest in digests if int(digest[:8], 16) / 2**32 < validation_share]
-        if len(digests) > 1:
-            # Never all of them: something must be left to train on.
-            validation.update(sorted(below or [min(digests)])[: len(digests) - 1])
-    return {
-        "train": [one for one in documents if one.sha256 not in validation],
-        "validation": [one for one in documents if one.sha256 in validation],
-    }
+    work = settings.work or work_folder(out)
+    with _working_in(work, keep=settings.work is not None):
+        built = _run(plan, work, settings)
+        dropped_file = out.with_name(f"{out.name}.dropped.jsonl") if settings.keep_dropped else None
+        if dropped_file:
+            _write_dropped(built, dropped_file)
+        with atomic_folder(out) as folder:
+            for name in built.counted:
+                _link(built.shard_folder / name, folder / name)
+            _write_about(plan, built, folder)
+    return BuildReport(out, built.stats, dropped_file)
+
+
+def dry_run(plan: Plan, settings: Settings = Settings()) -> Stats:
+    """Do all the work in a temporary folder (or in `settings.work`) and return what was measured."""
+    with tempfile.TemporaryDirectory(prefix="axk1-") as temporary:
+        work = settings.work or Path(temporary)
+        with _working_in(work, keep=True):
+            return _run(plan, work, settings).stats
+
+
+@dataclass(frozen=True)
+class _Built:
+    parts: list[Part]
+    choice: Choice
+    shard_folder: Path
+    counted: dict[str, Counted]
+    stats: Stats
+
+
+@contextmanager
+def _working_in(work: Path, keep: bool) -> Iterator[None]:
+    """Hold the work folder for this process alone; it goes when the block succeeds, or when nothing is finished."""
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(work / "lock"):
+            yield
+            if not keep:
+                shutil.rmtree(work)
+    except BaseException:
+        if not keep and not any(work.glob("raw/*/*.parquet")):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _run(plan: Plan, work: Path, settings: Settings) -> _Built:
+    recipe = plan.recipe
+    with Workers(settings.workers) as workers:
+        raw_folders, part_folders = _prepare(plan, work, workers)
+        raws = {name: _raw(folder) for name, folder in raw_folders.items()}
+        by_source = {
+            name: [read_part(folder / f"{number:05}") for number in range(raws[name].files)]
+            for name, folder in part_folders.items()
+        }
+        parts = [part for of_source in by_source.values() for part in of_source]
+        choice = choose(recipe, parts, work / "choice", whole=settings.whole)
+        shards = plan_shards(parts, choice, recipe.licenses)
+        if not shards:
+            reasons = sorted({reason for part in parts for step in part.dropped.values() for reason in step})
+            raise DataError(f"no document of {recipe.name} is left: {', '.join(reasons) or 'there were none'}")
+        facts = [[folder.name for folder in part_folders.values()], [asdict(rule) for rule in recipe.held_back]]
+        key = fingerprint(facts, recipe.licenses, recipe.validation_share, recipe.corpus_steps, settings.whole)
+        folder = work / "shards" / key
+        _forget_others(work / "shards", [folder])
+        with progress_bar("writing", total=len(shards)) as advance:
+            for shard, _ in workers.run(WriteShards(folder, parts, choice), deque(shards)):
+                advance(1, note=shard.name)
+    counted = {shard.name: read_counted(folder / shard.name) for shard in shards}
+    sampled = any(isinstance(source, JsonLines) for source in plan.inputs)
+    stats = measure(recipe, raws, by_source, choice, counted, whole=settings.whole, sampled=sampled)
+    return _Built(parts, choice, folder, counted, stats)
+
+
+@dataclass(frozen=True)
+class _Read:
+    source: Input
+    folder: Path
+
+
+@dataclass(frozen=True)
+class _Step:
+    raw: Path
+    part: Path
+
+
+@dataclass
+class _Prepare:
+    """Carries out tasks of both kinds; yields the numbers of the files that it read, or the bytes that steps saw."""
+
+    parts: MakeParts
+
+    def __call__(self, task: _Read | _Step) -> Iterator[int]:
+        if isinstance(task, _Read):
+            yield from write_raw(task.source, task.folder, FILE_BYTES)
+        else:
+            yield self.parts.make(task.raw, task.part)
+
+
+def _prepare(plan: Plan, work: Path, workers: Workers) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Read all sources and run the steps; a file is sent through the steps as soon as it is there."""
+    recipe = plan.recipe
+    keys = {source.name: fingerprint(source.fingerprint(), FILE_BYTES) for source in plan.inputs}
+    steps = [recipe.licenses, recipe.forbidden_licenses, recipe.steps, sorted(recipe.corpus_steps)]
+    raws = {name: work / "raw" / f"{name}-{key}" for name, key in keys.items()}
+    parts = {name: work / "steps" / f"{name}-{fingerprint(key, steps)}" for name, key in keys.items()}
+    _forget_others(work / "raw", raws.values())
+    _forget_others(work / "steps", parts.values())
+    packages = [source for source in plan.inputs if isinstance(source, Package)]
+    with progress_bar("fetching packages", total=len(packages)) as advance:
+        # One after the other: the packages' servers and clients like it so.
+        for package in packages:
+            package.fetch()
+            advance(1, note=package.name)
+    # The largest first, or the last to be begun would be waited for.
+    largest = sorted(plan.inputs, key=lambda source: source.size(), reverse=True)
+    tasks: deque[_Read | _Step] = deque(_Read(source, raws[source.name]) for source in largest)
+    with progress_bar("reading and running the steps", total=None, in_bytes=True) as advance:
+        for task, result in workers.run(_Prepare(MakeParts(recipe, None)), tasks):
+            if isinstance(task, _Read):
+                name = task.source.name
+                tasks.append(_Step(raw_file(raws[name], result), parts[name] / f"{result:05}"))
+            else:
+                advance(result, note=task.part.parent.name.rpartition("-")[0])
+    return raws, parts
+
+
+def _raw(folder: Path) -> Raw:
+    raw = raw_of(folder)
+    assert raw is not None, folder
+    return raw
+
+
+def _forget_others(folder: Path, wanted: Iterable[Path]) -> None:
+    """Remove what other recipes, or another state of this one, left of their work."""
+    for path in set(folder.glob("*")) - set(wanted):
+        shutil.rmtree(path)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)
+
+
+def _write_about(plan: Plan, built: _Built, folder: Path) -> None:
+    recipe = plan.recipe
+    # With recipe and licence texts the dataset can be made again from itself.
+    if recipe.sources:
+        shutil.copyfile(recipe.folder / recipe.file, folder / "recipe.toml")
+        _write_licences(plan, folder / "LICENSES")
+    else:
+        (folder / "recipe.toml").write_text(recipe_text(recipe), encoding="utf-8")
+    files = {name: (counted.size, counted.sha256) for name, counted in built.counted.items()}
+    for name, text in about(recipe, built.stats, files).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    write_sums(folder)
+
+
+def _write_licences(plan: Plan, folder: Path) -> None:
+    beside = plan.recipe.folder / "LICENSES"
+    if beside.is_dir():
+        shutil.copytree(beside, folder)
+    folder.mkdir(exist_ok=True)
+    for source in plan.inputs:
+        path = folder / f"{source.name}.copyright"
+        if isinstance(source, Package) and not path.exists():
+            path.write_bytes(source.copyright())
+
+
+def _write_dropped(built: _Built, path: Path) -> None:
+    with atomic_write(path) as file:
+        for number, part in enumerate(built.parts):
+            for dropped in dropped_of(part, built.choice.of(number), CORPUS_REASONS):
+                file.write(json.dumps(asdict(dropped), ensure_ascii=False).encode() + b"\n")

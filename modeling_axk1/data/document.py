@@ -56,10 +56,10 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A named decision about one document. It may remember earlier documents (duplicates do).
+    """A named decision about one document, made of this document alone: any process may make it, in any order.
 
-    What else a step has to report, such as how many e-mail addresses it replaced, it adds up in `counts`. Whoever runs
-    it reads them when it likes; documents of other processes are counted there.
+    A step may count what it found in the document at hand ("e-mail": 2): it adds to `counts`, which whoever runs the
+    steps empties before each document.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,27 @@ from modeling_axk1.data.document import Document
 from modeling_axk1.errors import DataError
 
 FIELDS = ("text", "language", "source", "source_version", "source_file", "license")
+# A document is in memory whole, several times over: what is longer is data, not text.
+MAX_DOCUMENT_BYTES = 64_000_000
+# JSON may write a byte as six ("\\u0001"); text that is text does not.
+_MAX_LINE_BYTES = 2 * MAX_DOCUMENT_BYTES
 
 
 def read_jsonl(path: Path) -> Iterator[Document]:
     """Yield the documents of a JSON Lines file: one object per line with exactly the keys of FIELDS, all strings.
 
-    Raises DataError naming file and byte offset (not UTF-8) or file and line (not JSON, wrong fields).
+    Raises DataError naming file and byte offset (not UTF-8) or file and line (not JSON, wrong fields, too long).
     """
     if not path.is_file():
         raise DataError(f"no documents at {path}")
     offset = 0
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for number in count(1):
+            line = file.readline(_MAX_LINE_BYTES + 1)
+            if not line:
+                return
+            if len(line) > _MAX_LINE_BYTES:
+                raise DataError(f"{path}, line {number}: longer than {_MAX_LINE_BYTES:,} bytes")
             text = _decode(line, path, offset)
             offset += len(line)
             if text.strip():
@@ -30,12 +40,14 @@ def read_jsonl(path: Path) -> Iterator[Document]:
 def read_text_folder(folder: Path, language: str, license: str) -> Iterator[Document]:
     """Yield one document per .txt file below `folder`, in the order of their paths; the folder's name is the source.
 
-    Raises DataError when there is none, or when a file is not UTF-8 (file and byte offset).
+    Raises DataError when there is none, or when a file is too long or not UTF-8 (file and byte offset).
     """
     files = sorted(path for path in folder.rglob("*.txt") if path.is_file())
     if not files:
         raise DataError(f"no .txt files in {folder}")
     for path in files:
+        if (size := path.stat().st_size) > MAX_DOCUMENT_BYTES:
+            raise DataError(f"{path}: a text must not be longer than {MAX_DOCUMENT_BYTES:,} bytes, got {size:,}")
         yield Document(
             text=_decode(path.read_bytes(), path, 0),
             language=language,

@@ -1,5 +1,6 @@
 """A dataset's recipe: recipe.toml says where the text comes from, what is done to it and how it is released."""
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -8,17 +9,23 @@ from typing import Any
 
 from modeling_axk1.data.document import Step
 from modeling_axk1.data.keys import check_keys
+from modeling_axk1.data.release import HeldBack, read_held_back
 from modeling_axk1.data.source import Source, read_source
 from modeling_axk1.data.steps import STEPS
 from modeling_axk1.data.steps.licence import licence
 from modeling_axk1.errors import DataError
 
+# Files and folders are named after it.
+_SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _CONFIG_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole recipe. `licenses` maps each allowed SPDX licence to the config that publishes its documents."""
+    """A whole recipe. `licenses` maps each allowed SPDX licence to the config that publishes its documents.
+
+    `steps` are those that look at one document; `corpus_steps`, {name: parameters}, come after them and look at all.
+    """
 
     folder: Path
     file: str
@@ -31,9 +38,11 @@ class Recipe:
     licenses: dict[str, str]
     forbidden_licenses: dict[str, str] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    corpus_steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    held_back: list[HeldBack] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
 
-    def make_steps(self) -> list[Step]:
+    def make_steps(self, evaluation: Path | None = None) -> list[Step]:
         """Return fresh steps: the licence gate, then the recipe's own in their order.
 
         The gate comes first, or a text that may not be used would make its allowed copy a duplicate.
@@ -62,14 +71,34 @@ def read_recipe(path: Path) -> Recipe:
     top = check_keys(table, _RECIPE, str(path))
     entries = enumerate(top.pop("sources", []), 1)
     sources = [read_source(entry, f"{path}: source {number}") for number, entry in entries]
-    for number, step in enumerate(top.get("steps", []), 1):
-        _check_step(step, f"{path}: step {number}")
+    names = [source.name for source in sources]
+    for name in names:
+        if not _SOURCE_NAME.fullmatch(name):
+            raise DataError(f"{path}: a source's name is letters, digits, '.', '_', '+' and '-', got {name!r}")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{path}: two sources are called {repeated[0]!r}")
+    top["steps"], top["corpus_steps"] = _read_steps(top.get("steps", []), str(path))
+    rules = enumerate(top.get("held_back", []), 1)
+    top["held_back"] = [read_held_back(entry, f"{path}: held_back {number}") for number, entry in rules]
     if not 0 < top["validation_share"] < 1:
         raise DataError(f"{path}: validation_share must be between 0 and 1, got {top['validation_share']}")
     for config in top["licenses"].values():
         if not isinstance(config, str) or not _CONFIG_NAME.fullmatch(config) or config == "default":
             raise DataError(f"{path}: a config name is lower-case letters, digits, '.' and '-', got {config!r}")
     return Recipe(folder=path.parent, file=path.name, sources=sources, **top)
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """Return a recipe without sources as TOML: what was done to texts that came from no package."""
+    lines = [
+        f"{key} = {json.dumps(getattr(recipe, key), ensure_ascii=False)}"
+        for key in ("name", "pretty_name", "description", "intended_use", "known_gaps", "validation_share")
+    ]
+    lines += ["sources = []", "", "[licenses]"]
+    lines += [f"{json.dumps(license)} = {json.dumps(config)}" for license, config in recipe.licenses.items()]
+    for step in [*recipe.steps, *({"name": name, **keys} for name, keys in recipe.corpus_steps.items())]:
+        lines += ["", "[[steps]]", *(f"{key} = {json.dumps(value)}" for key, value in step.items())]
+    return "\n".join(lines) + "\n"
 
 
 # Keys, their types, and whether they must be there.
@@ -83,12 +112,29 @@ _RECIPE: dict[str, tuple[type, bool]] = {
     "licenses": (dict, True),
     "forbidden_licenses": (dict, False),
     "steps": (list, False),
+    "held_back": (list, False),
     "sources": (list, True),
 }
 
+# Steps that look at all documents, and their parameters: they come last in a recipe, in this order.
+_CORPUS_STEPS: dict[str, dict[str, type]] = {"duplicates": {}, "near_duplicates": {}}
 
-def _check_step(step: Any, where: str) -> None:
-    name = step.get("name") if isinstance(step, dict) else None
-    if name not in STEPS:
-        raise DataError(f"{where}: unknown step {name!r}; known are {', '.join(STEPS)}")
-    check_keys(step, {"name": (str, True)} | {key: (kind, True) for key, kind in STEPS[name][1].items()}, where)
+
+def _read_steps(entries: list[Any], where: str) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    steps: list[dict[str, Any]] = []
+    corpus_steps: dict[str, dict[str, Any]] = {}
+    known = {name: parameters for name, (_, parameters) in STEPS.items()} | _CORPUS_STEPS
+    for number, entry in enumerate(entries, 1):
+        here = f"{where}: step {number}"
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if name not in known:
+            raise DataError(f"{here}: unknown step {name!r}; known are {', '.join(known)}")
+        step = check_keys(entry, {"name": (str, True)} | {key: (kind, True) for key, kind in known[name].items()}, here)
+        if name in STEPS and not corpus_steps:
+            steps.append(step)
+            continue
+        corpus_steps[step.pop("name")] = step
+        order = [one for one in _CORPUS_STEPS if one in corpus_steps]
+        if name in STEPS or list(corpus_steps) != order:
+            raise DataError(f"{here}: steps over all documents come last, in the order {', '.join(_CORPUS_STEPS)}")
+    return steps, corpus_steps

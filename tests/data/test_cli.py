@@ -19,7 +19,7 @@ def test_build_prints_what_it_wrote_for_people_and_for_machines(tmp_path, run_ax
     recipe = write_recipe(tmp_path / "recipe", [*some_documents(), document("가")])
     person = run_axk1("data", "build", recipe, "--out", tmp_path / "a")
     assert person.returncode == 0, person.stderr
-    assert "dropped 1: shorter than 10 bytes" in person.stdout
+    assert "dropped 1 (length): shorter than 10 bytes" in person.stdout
     assert person.stderr == ""
     machine = run_axk1("data", "build", recipe, "--out", tmp_path / "b", "--json")
     assert json.loads(machine.stdout)["stats"] == json.loads((tmp_path / "b" / "stats.json").read_text())

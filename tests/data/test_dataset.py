@@ -13,7 +13,7 @@ def dataset(tmp_path):
 
 
 def shard(dataset):
-    return dataset / "data/apache-2.0/train-00000-of-00001.parquet"
+    return dataset / "data/apache-2.0/ko/train-00000-of-00001.parquet"
 
 
 def test_a_changed_shard_is_refused_with_both_hashes(dataset):
@@ -24,13 +24,13 @@ def test_a_changed_shard_is_refused_with_both_hashes(dataset):
 
 def test_a_missing_shard_is_named(dataset):
     shard(dataset).unlink()
-    with pytest.raises(DataError, match=r"data/apache-2\.0/train-00000-of-00001\.parquet is missing"):
+    with pytest.raises(DataError, match=r"data/apache-2\.0/ko/train-00000-of-00001\.parquet is missing"):
         list(read_texts(dataset, "train"))
 
 
 def test_a_file_that_was_not_published_is_neither_read_nor_minded(dataset):
     texts = list(read_texts(dataset, "train"))
-    extra = dataset / "data/apache-2.0/train-00001-of-00002.parquet"
+    extra = dataset / "data/apache-2.0/ko/train-00001-of-00002.parquet"
     extra.write_bytes(shard(dataset).read_bytes())
     assert list(read_texts(dataset, "train")) == texts
 

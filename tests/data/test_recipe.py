@@ -16,7 +16,8 @@ def read(folder: Path, text: str):
 def test_a_recipe_is_read_from_its_folder_or_its_file(tmp_path):
     recipe = read(tmp_path, RECIPE)
     assert recipe == read_recipe(tmp_path / "recipe.toml")
-    assert [step.name for step in recipe.make_steps()] == ["licence", "normalise", "length", "duplicates"]
+    assert [step.name for step in recipe.make_steps()] == ["licence", "normalise", "length"]
+    assert recipe.corpus_steps == {"duplicates": {}}
     assert recipe.sources[0].documents == "manual.jsonl"
 
 
@@ -29,6 +30,14 @@ def test_a_recipe_is_read_from_its_folder_or_its_file(tmp_path):
         ("validation_share = 0.2", "validation_share = 1.5", "validation_share must be between 0 and 1, got 1.5"),
         ('name = "duplicates"', 'name = "magic"', "step 3: unknown step 'magic'; known are normalise, length, dup"),
         ("min_bytes = 10\n", "", "step 2: missing key 'min_bytes'"),
+        ('name = "normalise"', 'name = "duplicates"', "step 2: steps over all documents come last, in the order dup"),
+        ('[[sources]]\nname = "manual"', '[[sources]]\nname = "a/b"', "a source's name is letters, digits, '.', '_'"),
+        ("[[sources]]", "[[held_back]]\nreason = 'x'\n[[sources]]", "held_back 1: must name a license, a language or"),
+        (
+            "[[sources]]",
+            "[[held_back]]\nreason = 'x'\nlanguage = 'ko'\nmax_bytes = -1\n[[sources]]",
+            "held_back 1: max_bytes must not be negative, got -1",
+        ),
         ('version = "1.0"', 'versions = "1.0"', "source 1: unknown key 'versions'"),
         ('files = "*.html", ', "", "source 1, language ko: missing key 'files'"),
         ('= "apache-2.0"', '= "Apache 2"', "a config name is lower-case letters, digits, '.' and '-', got 'Apache 2'"),

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_axk1.data.document import Document, Dropped, run_steps
-from modeling_axk1.data.steps.duplicates import duplicates
 from modeling_axk1.data.steps.length import length
 from modeling_axk1.data.steps.licence import licence
 from modeling_axk1.data.steps.normalise import normalise, normalise_text
@@ -59,13 +58,6 @@ def test_length_drops_short_texts_and_long_lines_and_says_which():
     assert reason(run_steps([step], make("한"))) == "shorter than 6 bytes"
     assert reason(run_steps([step], make("한글"))) is None
     assert reason(run_steps([step], make("short\n" + "x" * 9))) == "a line longer than 8 bytes"
-
-
-def test_duplicates_keeps_the_first_of_equal_texts():
-    steps = [normalise(), duplicates()]
-    assert reason(run_steps(steps, make("한글"))) is None
-    assert reason(run_steps(steps, make(unicodedata.normalize("NFD", "한글")))) == "exact duplicate"
-    assert reason(run_steps(steps, make("다른 글"))) is None
 
 
 def test_licence_gate_tells_forbidden_from_unknown():

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from modeling_axk1.data.document import Step
-from modeling_axk1.data.steps.duplicates import duplicates
 from modeling_axk1.data.steps.length import length
 from modeling_axk1.data.steps.normalise import normalise
 
@@ -12,5 +11,4 @@ from modeling_axk1.data.steps.normalise import normalise
 STEPS: dict[str, tuple[Callable[..., Step], dict[str, type]]] = {
     "normalise": (normalise, {}),
     "length": (length, {"min_bytes": int, "max_line_bytes": int}),
-    "duplicates": (duplicates, {}),
 }
