@@ -20,8 +20,9 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from modeling_axk1.checksums import write_sums
 from modeling_axk1.data.about import about
@@ -30,9 +31,10 @@ from modeling_axk1.data.fingerprint import fingerprint
 from modeling_axk1.data.inputs import Input, JsonLines, Package, TextFolder, recipe_inputs
 from modeling_axk1.data.measure import CORPUS_REASONS, measure
 from modeling_axk1.data.parts import MakeParts, Part, dropped_of, read_part
-from modeling_axk1.data.raw import FILE_BYTES, Raw, raw_file, raw_of, write_raw
+from modeling_axk1.data.raw import Raw, raw_file, raw_of, write_raw
 from modeling_axk1.data.recipe import Recipe, read_recipe, recipe_text
 from modeling_axk1.data.shards import Counted, WriteShards, plan_shards, read_counted
+from modeling_axk1.data.sizes import Sizes
 from modeling_axk1.data.stats import Stats
 from modeling_axk1.data.workers import Workers
 from modeling_axk1.errors import DataError
@@ -59,7 +61,7 @@ class BuildReport:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to build: nothing here but `whole` decides about what comes out.
+    """How to build: nothing here but `whole` and `sizes` decides about what comes out.
 
     `work` is kept when it is given; by default it lies beside the dataset, and goes when the dataset is there.
     """
@@ -68,6 +70,7 @@ class Settings:
     workers: int = 1
     whole: bool = False
     keep_dropped: bool = False
+    sizes: Sizes = field(default_factory=Sizes)
 
 
 def build(recipe: Path, out: Path, settings: Settings = Settings(), cache: Path | None = None) -> BuildReport:
@@ -108,7 +111,7 @@ def plan_folder(folder: Path, language: str, license: str) -> Plan:
 
 def processes_for(plan: Plan) -> int:
     """Return how many processes are worth starting: as many as there are cores, one where there is little text."""
-    little = all(not isinstance(source, Package) and source.size() < FILE_BYTES for source in plan.inputs)
+    little = all(not isinstance(source, Package) and source.size() < Sizes().file for source in plan.inputs)
     return 1 if little else os.cpu_count() or 1
 
 
@@ -170,7 +173,7 @@ def _working_in(work: Path, keep: bool) -> Iterator[None]:
 def _run(plan: Plan, work: Path, settings: Settings) -> _Built:
     recipe = plan.recipe
     with Workers(settings.workers) as workers:
-        raw_folders, part_folders = _prepare(plan, work, workers)
+        raw_folders, part_folders = _prepare(plan, work, settings.sizes.file, workers)
         raws = {name: _raw(folder) for name, folder in raw_folders.items()}
         by_source = {
             name: [read_part(folder / f"{number:05}") for number in range(raws[name].files)]
@@ -178,16 +181,20 @@ def _run(plan: Plan, work: Path, settings: Settings) -> _Built:
         }
         parts = [part for of_source in by_source.values() for part in of_source]
         choice = choose(recipe, parts, work / "choice", whole=settings.whole)
-        shards = plan_shards(parts, choice, recipe.licenses)
+        shards = plan_shards(parts, choice, recipe.licenses, settings.sizes.shard)
         if not shards:
             reasons = sorted({reason for part in parts for step in part.dropped.values() for reason in step})
             raise DataError(f"no document of {recipe.name} is left: {', '.join(reasons) or 'there were none'}")
-        facts = [[folder.name for folder in part_folders.values()], [asdict(rule) for rule in recipe.held_back]]
-        key = fingerprint(facts, recipe.licenses, recipe.validation_share, recipe.corpus_steps, settings.whole)
+        facts: list[Any] = [
+            [folder.name for folder in part_folders.values()],
+            [asdict(rule) for rule in recipe.held_back],
+        ]
+        facts += [recipe.licenses, recipe.validation_share, recipe.corpus_steps, settings.whole]
+        key = fingerprint(facts, asdict(settings.sizes))
         folder = work / "shards" / key
         _forget_others(work / "shards", [folder])
         with progress_bar("writing", total=len(shards)) as advance:
-            for shard, _ in workers.run(WriteShards(folder, parts, choice), deque(shards)):
+            for shard, _ in workers.run(WriteShards(folder, parts, choice, settings.sizes.row_group), deque(shards)):
                 advance(1, note=shard.name)
     counted = {shard.name: read_counted(folder / shard.name) for shard in shards}
     sampled = any(isinstance(source, JsonLines) for source in plan.inputs)
@@ -212,18 +219,19 @@ class _Prepare:
     """Carries out tasks of both kinds; yields the numbers of the files that it read, or the bytes that steps saw."""
 
     parts: MakeParts
+    file_bytes: int
 
     def __call__(self, task: _Read | _Step) -> Iterator[int]:
         if isinstance(task, _Read):
-            yield from write_raw(task.source, task.folder, FILE_BYTES)
+            yield from write_raw(task.source, task.folder, self.file_bytes)
         else:
             yield self.parts.make(task.raw, task.part)
 
 
-def _prepare(plan: Plan, work: Path, workers: Workers) -> tuple[dict[str, Path], dict[str, Path]]:
+def _prepare(plan: Plan, work: Path, file_bytes: int, workers: Workers) -> tuple[dict[str, Path], dict[str, Path]]:
     """Read all sources and run the steps; a file is sent through the steps as soon as it is there."""
     recipe = plan.recipe
-    keys = {source.name: fingerprint(source.fingerprint(), FILE_BYTES) for source in plan.inputs}
+    keys = {source.name: fingerprint(source.fingerprint(), file_bytes) for source in plan.inputs}
     steps = [recipe.licenses, recipe.forbidden_licenses, recipe.steps, sorted(recipe.corpus_steps)]
     raws = {name: work / "raw" / f"{name}-{key}" for name, key in keys.items()}
     parts = {name: work / "steps" / f"{name}-{fingerprint(key, steps)}" for name, key in keys.items()}
@@ -239,7 +247,7 @@ def _prepare(plan: Plan, work: Path, workers: Workers) -> tuple[dict[str, Path],
     largest = sorted(plan.inputs, key=lambda source: source.size(), reverse=True)
     tasks: deque[_Read | _Step] = deque(_Read(source, raws[source.name]) for source in largest)
     with progress_bar("reading and running the steps", total=None, in_bytes=True) as advance:
-        for task, result in workers.run(_Prepare(MakeParts(recipe, None)), tasks):
+        for task, result in workers.run(_Prepare(MakeParts(recipe, None), file_bytes), tasks):
             if isinstance(task, _Read):
                 name = task.source.name
                 tasks.append(_Step(raw_file(raws[name], result), parts[name] / f"{result:05}"))

@@ -18,9 +18,6 @@ from modeling_axk1.data.read import FIELDS
 from modeling_axk1.errors import DataError
 from modeling_axk1.files import atomic_write, atomic_write_text
 
-# What a worker holds of the text at a time: large enough for Parquet, small enough to share out and to do again.
-FILE_BYTES = 16_000_000
-
 
 @dataclass(frozen=True)
 class Raw:

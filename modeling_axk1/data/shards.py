@@ -9,7 +9,7 @@ its bytes, depends on the parts and their fates alone. Beside each shard in the 
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,6 @@ from modeling_axk1.data.choice import TRAIN, VALIDATION, Choice
 from modeling_axk1.data.dataset import SCHEMA_NAMES, SPLITS, parquet_name, parquet_writer
 from modeling_axk1.data.parts import Part
 from modeling_axk1.files import atomic_write, atomic_write_text, sha256_file
-
-# Text in a shard: a few seconds of work, and of a download that must be done again.
-SHARD_BYTES = 256_000_000
-# Text in a row group: what a reader holds at a time, and what the hub's viewer reads for one page.
-ROW_GROUP_BYTES = 16_000_000
 
 _FATE = {"train": TRAIN, "validation": VALIDATION}
 
@@ -64,9 +59,7 @@ class Counted:
     lengths: dict[int, int]
 
 
-def plan_shards(
-    parts: Sequence[Part], choice: Choice, licenses: dict[str, str], shard_bytes: int = SHARD_BYTES
-) -> list[Shard]:
+def plan_shards(parts: Sequence[Part], choice: Choice, licenses: Mapping[str, str], shard_bytes: int) -> list[Shard]:
     """Return the shards of a dataset, in the order of their names."""
     pieces: defaultdict[tuple[str, str, str], defaultdict[int, list[Piece]]] = defaultdict(lambda: defaultdict(list))
     filled: defaultdict[tuple[str, str, str], int] = defaultdict(int)
@@ -98,6 +91,7 @@ class WriteShards:
     folder: Path
     parts: Sequence[Part]
     choice: Choice
+    row_group_bytes: int
 
     def __call__(self, shard: Shard) -> Iterator[int]:
         """Write one shard, unless it is there already."""
@@ -137,7 +131,7 @@ class WriteShards:
             amount[1] += int(sizes.sum(dtype=np.int64))
             held.append(table.append_column("id", _ids(table)).select(SCHEMA_NAMES))
             held_bytes += int(sizes.sum(dtype=np.int64))
-            if held_bytes >= ROW_GROUP_BYTES:
+            if held_bytes >= self.row_group_bytes:
                 yield pyarrow.concat_tables(held)
                 held, held_bytes = [], 0
         if held:
