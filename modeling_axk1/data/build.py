@@ -183,8 +183,10 @@ def _run(plan: Plan, work: Path, settings: Settings) -> _Built:
         choice = choose(recipe, parts, work / "choice", whole=settings.whole)
         shards = plan_shards(parts, choice, recipe.licenses, settings.sizes.shard)
         if not shards:
-            reasons = sorted({reason for part in parts for step in part.dropped.values() for reason in step})
-            raise DataError(f"no document of {recipe.name} is left: {', '.join(reasons) or 'there were none'}")
+            reasons = {reason for part in parts for step in part.dropped.values() for reason in step}
+            if any(part.rows for part in parts):
+                reasons |= {rule.reason for rule in recipe.held_back}
+            raise DataError(f"no document of {recipe.name} is left: {', '.join(sorted(reasons)) or 'there were none'}")
         facts: list[Any] = [
             [folder.name for folder in part_folders.values()],
             [asdict(rule) for rule in recipe.held_back],

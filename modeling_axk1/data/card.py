@@ -24,7 +24,7 @@ _HUB_LICENSES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "c
 _GAPS = {
     "language": "Language was not identified by a model: it is what the source says.",
     "near_duplicates": "Near-duplicates were not searched for.",
-    "personal_data": "No step looked for personal data.",
+    "pii": "No step looked for personal data.",
 }
 
 

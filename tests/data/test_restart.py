@@ -51,13 +51,15 @@ def alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_build_that_is_killed_again_and_again_ends_in_the_same_bytes_and_leaves_no_process(tmp_path, recipe, workers):
+@pytest.mark.parametrize(("workers", "kills"), [(1, 3), (2, 2)])
+def test_a_build_that_is_killed_again_and_again_ends_in_the_same_bytes_and_leaves_no_process(
+    tmp_path, recipe, workers, kills
+):
     expected = file_digests(build(recipe, tmp_path / "expected", Settings(sizes=SIZES)).out)
     work = work_folder(tmp_path / "out")
     chance = random.Random(workers)
     goal = 0
-    for _ in range(3):
+    for _ in range(kills):
         goal += chance.randint(5, 60)
         process = start(tmp_path, workers)
         while process.poll() is None and finished(work) < goal:
