@@ -19,7 +19,7 @@ Hashes = NDArray[np.uint64]
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _PIECE = 1 << 16
 _LAST = 0x3FFFF
-_APART, _WORD, _SINGLE = 0, 1, 2
+_APART, _DIGIT, _LETTER, _SINGLE = 0, 1, 2, 3
 # Scripts whose characters are units of their own, up to U+FFFF; above it Han lies in planes 2 and 3.
 _SINGLES = [
     (0x1100, 0x11FF),  # Hangul letters
@@ -37,9 +37,14 @@ _SINGLES = [
 
 
 class Units(NamedTuple):
-    """The hash of every unit of a text, and which of them are single characters of a script without words."""
+    """The hash of every unit of a text, its length in characters, and whether it has a letter.
+
+    `single` tells which units are single characters of a script without words.
+    """
 
     hashes: Hashes
+    lengths: NDArray[np.int64]
+    letter: NDArray[np.bool_]
     single: NDArray[np.bool_]
 
 
@@ -50,7 +55,7 @@ def units(text: str) -> Units:
     [False, False, True, True]
     """
     pieces = [_units(np.frombuffer(piece.encode("utf-32-le"), np.uint32)) for piece in _pieces(text.casefold())]
-    return Units(np.concatenate([one.hashes for one in pieces]), np.concatenate([one.single for one in pieces]))
+    return Units(*map(np.concatenate, zip(*pieces, strict=True))) if len(pieces) > 1 else pieces[0]
 
 
 def windows(hashes: Hashes, length: int) -> Hashes:
@@ -61,7 +66,7 @@ def windows(hashes: Hashes, length: int) -> Hashes:
     count = len(hashes) - length + 1
     if count <= 0:
         return hashes[:0]
-    block, size = _mix(hashes), 1
+    block, size = hashes, 1
     total, done = np.zeros(count, np.uint64), 0
     # A run's hash is a polynomial in _BASE. Those of 1, 2, 4 ... neighbours are made from each other, and `length` is
     # put together from them.
@@ -91,19 +96,26 @@ def _units(codes: NDArray[np.uint32]) -> Units:
     kinds, values = _tables()
     places = np.minimum(codes, _LAST).astype(np.intp)
     kind = kinds.take(places)
-    word = kind == _WORD
+    word = (kind == _DIGIT) | (kind == _LETTER)
     starts = kind == _SINGLE
     starts[:1] |= word[:1]
     starts[1:] |= word[1:] & ~word[:-1]
     inside = np.flatnonzero(kind)
     if not len(inside):
-        return Units(np.zeros(0, np.uint64), np.zeros(0, np.bool_))
+        none = np.zeros(0, np.bool_)
+        return Units(np.zeros(0, np.uint64), np.zeros(0, np.int64), none, none)
     firsts = np.flatnonzero(starts.take(inside))
     lengths = np.diff(firsts, append=len(inside))
     # Within a word the characters have powers of _BASE as weights, or words of the same letters would be the same.
     order = np.arange(len(inside)) - np.repeat(firsts, lengths)
     weighted = values.take(places.take(inside)) * _powers().take(order, mode="wrap")
-    return Units(np.add.reduceat(weighted, firsts), kind.take(inside.take(firsts)) == _SINGLE)
+    kind = kind.take(inside)
+    return Units(
+        _mix(np.add.reduceat(weighted, firsts)),
+        lengths,
+        np.maximum.reduceat(kind, firsts) >= _LETTER,
+        kind.take(firsts) == _SINGLE,
+    )
 
 
 def _mix(values: Hashes) -> Hashes:
@@ -125,8 +137,7 @@ def _tables() -> tuple[NDArray[np.uint8], Hashes]:
 
     kinds = np.zeros(_LAST + 1, np.uint8)
     for code in range(0x20000):
-        if unicodedata.category(chr(code))[0] in "LNM":
-            kinds[code] = _WORD
+        kinds[code] = {"L": _LETTER, "N": _DIGIT, "M": _DIGIT}.get(unicodedata.category(chr(code))[0], _APART)
     for first, last in _SINGLES:
         kinds[first : last + 1] = _SINGLE
     kinds[0x20000:_LAST] = _SINGLE

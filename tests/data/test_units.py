@@ -50,7 +50,7 @@ def test_a_hash_is_the_polynomial_of_the_characters_as_integers_give_it(word):
     base = 0x9E3779B97F4A7C15
     powers = [pow(base, place % 1024 + 1, 2**64) for place in range(len(word))]
     expected = sum(mix(ord(character) + 1) * power for character, power in zip(word, powers, strict=True)) % 2**64
-    assert units(word).hashes.tolist() == [expected]
+    assert units(word).hashes.tolist() == [mix(expected)]
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30))
@@ -58,7 +58,7 @@ def test_the_hash_of_a_run_is_the_polynomial_of_its_units(numbers):
     base = 0x9E3779B97F4A7C15
     expected = 0
     for number in numbers:
-        expected = (expected * base + mix(number)) % 2**64
+        expected = (expected * base + number) % 2**64
     assert windows(np.array(numbers, np.uint64), len(numbers)).tolist() == [mix(expected)]
 
 

@@ -21,12 +21,68 @@ _RESERVED = re.compile(
     r"(?:^|\.)(?:example\.(?:com|net|org|edu)|example|test|invalid|localhost|local|localdomain|internal|lan|home|onion)$"
 )
 _NOT_A_DOMAIN = frozenset(
-    "service socket target timer mount automount path slice device swap scope png jpg jpeg gif svg webp html htm xml "
-    "json yaml yml toml txt log conf cfg ini gz tgz zip tar deb rpm whl jar dll exe cpp hpp css scss js ts mjs tsx "
-    "vue rst tex pdf csv sql patch diff orig lock".split()
+    [
+        "service",
+        "socket",
+        "target",
+        "timer",
+        "mount",
+        "automount",
+        "path",
+        "slice",
+        "device",
+        "swap",
+        "scope",
+        "png",
+        "jpg",
+        "jpeg",
+        "gif",
+        "svg",
+        "webp",
+        "html",
+        "htm",
+        "xml",
+        "json",
+        "yaml",
+        "yml",
+        "toml",
+        "txt",
+        "log",
+        "conf",
+        "cfg",
+        "ini",
+        "gz",
+        "tgz",
+        "zip",
+        "tar",
+        "deb",
+        "rpm",
+        "whl",
+        "jar",
+        "dll",
+        "exe",
+        "cpp",
+        "hpp",
+        "css",
+        "scss",
+        "js",
+        "ts",
+        "mjs",
+        "tsx",
+        "vue",
+        "rst",
+        "tex",
+        "pdf",
+        "csv",
+        "sql",
+        "patch",
+        "diff",
+        "orig",
+        "lock",
+    ]
 )
 # Accounts of machines, in addresses by which programs and not people are reached.
-_MACHINES = frozenset("git hg svn noreply no-reply donotreply".split())
+_MACHINES = frozenset(["git", "hg", "svn", "noreply", "no-reply", "donotreply"])
 _HIDDEN_BY_HOST = "users.noreply.github.com"
 
 _IPV4 = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![\w-]|\.[0-9])")
@@ -42,7 +98,9 @@ _ADDRESSED = re.compile(
     re.IGNORECASE,
 )
 # Addresses that everybody uses as examples, and the resolvers that every manual names.
-_KNOWN = frozenset("1.2.3.4 1.1.1.1 1.0.0.1 8.8.8.8 8.8.4.4 9.9.9.9 4.4.4.4 208.67.222.222 208.67.220.220".split())
+_KNOWN = frozenset(
+    ["1.2.3.4", "1.1.1.1", "1.0.0.1", "8.8.8.8", "8.8.4.4", "9.9.9.9", "4.4.4.4", "208.67.222.222", "208.67.220.220"]
+)
 _KNOWN_NETWORKS = ("2001:4860:4860:", "2606:4700:4700:", "2620:fe::")
 
 

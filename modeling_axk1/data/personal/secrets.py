@@ -1,5 +1,6 @@
 """Keys, tokens and passwords: those with a form of their own, private keys, and random values given to telling names."""
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -93,7 +94,7 @@ def _is_random(value: str) -> bool:
     if not letters or digits < 2 or value.count("/") > 3 or value.count(".") > 2:
         return False
     # A word and a year, utf8 or sha256 are names: random strings change between letters and digits over and over.
-    changes = sum(a.isdigit() != b.isdigit() for a, b in zip(value, value[1:], strict=False))
+    changes = sum(a.isdigit() != b.isdigit() for a, b in itertools.pairwise(value))
     return changes >= 4 and entropy(value) >= min(3.5, 0.82 * math.log2(len(value)))
 
 
