@@ -18,7 +18,7 @@ import re
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,8 +30,8 @@ from modeling_axk1.data.choice import Choice, choose
 from modeling_axk1.data.fingerprint import fingerprint
 from modeling_axk1.data.inputs import Input, JsonLines, Package, TextFolder, recipe_inputs
 from modeling_axk1.data.measure import CORPUS_REASONS, measure
-from modeling_axk1.data.parts import MakeParts, Part, dropped_of, read_part
-from modeling_axk1.data.raw import Raw, raw_file, raw_of, write_raw
+from modeling_axk1.data.parts import Part, dropped_of, read_part
+from modeling_axk1.data.prepare import evaluation_index, forget_others, prepare, raw_in
 from modeling_axk1.data.recipe import Recipe, read_recipe, recipe_text
 from modeling_axk1.data.shards import Counted, WriteShards, plan_shards, read_counted
 from modeling_axk1.data.sizes import Sizes
@@ -44,10 +44,11 @@ from modeling_axk1.progress import progress_bar
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be built: the recipe, and where its documents come from."""
+    """What is to be built: the recipe, where its documents come from, and those that must not be in."""
 
     recipe: Recipe
     inputs: list[Input]
+    evaluation: list[Input] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def build(recipe: Path, out: Path, settings: Settings = Settings(), cache: Path 
 
 def plan_recipe(recipe: Recipe, cache: Path | None = None) -> Plan:
     """Plan a dataset from a recipe; `cache` keeps packages that are downloaded."""
-    return Plan(recipe, recipe_inputs(recipe, cache))
+    evaluation = recipe_inputs(read_recipe(recipe.evaluation_recipe()), cache) if recipe.decontaminated else []
+    return Plan(recipe, recipe_inputs(recipe, cache), evaluation)
 
 
 def plan_folder(folder: Path, language: str, license: str) -> Plan:
@@ -173,8 +175,9 @@ def _working_in(work: Path, keep: bool) -> Iterator[None]:
 def _run(plan: Plan, work: Path, settings: Settings) -> _Built:
     recipe = plan.recipe
     with Workers(settings.workers) as workers:
-        raw_folders, part_folders = _prepare(plan, work, settings.sizes.file, workers)
-        raws = {name: _raw(folder) for name, folder in raw_folders.items()}
+        index = evaluation_index(plan.evaluation, work / "evaluation", settings.sizes.file, workers)
+        raw_folders, part_folders = prepare(recipe, plan.inputs, work, index, settings.sizes.file, workers)
+        raws = {name: raw_in(folder) for name, folder in raw_folders.items()}
         by_source = {
             name: [read_part(folder / f"{number:05}") for number in range(raws[name].files)]
             for name, folder in part_folders.items()
@@ -194,7 +197,7 @@ def _run(plan: Plan, work: Path, settings: Settings) -> _Built:
         facts += [recipe.licenses, recipe.validation_share, recipe.corpus_steps, settings.whole]
         key = fingerprint(facts, asdict(settings.sizes))
         folder = work / "shards" / key
-        _forget_others(work / "shards", [folder])
+        forget_others(work / "shards", [folder])
         with progress_bar("writing", total=len(shards)) as advance:
             for shard, _ in workers.run(WriteShards(folder, parts, choice, settings.sizes.row_group), deque(shards)):
                 advance(1, note=shard.name)
@@ -202,72 +205,6 @@ def _run(plan: Plan, work: Path, settings: Settings) -> _Built:
     sampled = any(isinstance(source, JsonLines) for source in plan.inputs)
     stats = measure(recipe, raws, by_source, choice, counted, whole=settings.whole, sampled=sampled)
     return _Built(parts, choice, folder, counted, stats)
-
-
-@dataclass(frozen=True)
-class _Read:
-    source: Input
-    folder: Path
-
-
-@dataclass(frozen=True)
-class _Step:
-    raw: Path
-    part: Path
-
-
-@dataclass
-class _Prepare:
-    """Carries out tasks of both kinds; yields the numbers of the files that it read, or the bytes that steps saw."""
-
-    parts: MakeParts
-    file_bytes: int
-
-    def __call__(self, task: _Read | _Step) -> Iterator[int]:
-        if isinstance(task, _Read):
-            yield from write_raw(task.source, task.folder, self.file_bytes)
-        else:
-            yield self.parts.make(task.raw, task.part)
-
-
-def _prepare(plan: Plan, work: Path, file_bytes: int, workers: Workers) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Read all sources and run the steps; a file is sent through the steps as soon as it is there."""
-    recipe = plan.recipe
-    keys = {source.name: fingerprint(source.fingerprint(), file_bytes) for source in plan.inputs}
-    steps = [recipe.licenses, recipe.forbidden_licenses, recipe.steps, sorted(recipe.corpus_steps)]
-    raws = {name: work / "raw" / f"{name}-{key}" for name, key in keys.items()}
-    parts = {name: work / "steps" / f"{name}-{fingerprint(key, steps)}" for name, key in keys.items()}
-    _forget_others(work / "raw", raws.values())
-    _forget_others(work / "steps", parts.values())
-    packages = [source for source in plan.inputs if isinstance(source, Package)]
-    with progress_bar("fetching packages", total=len(packages)) as advance:
-        # One after the other: the packages' servers and clients like it so.
-        for package in packages:
-            package.fetch()
-            advance(1, note=package.name)
-    # The largest first, or the last to be begun would be waited for.
-    largest = sorted(plan.inputs, key=lambda source: source.size(), reverse=True)
-    tasks: deque[_Read | _Step] = deque(_Read(source, raws[source.name]) for source in largest)
-    with progress_bar("reading and running the steps", total=None, in_bytes=True) as advance:
-        for task, result in workers.run(_Prepare(MakeParts(recipe, None), file_bytes), tasks):
-            if isinstance(task, _Read):
-                name = task.source.name
-                tasks.append(_Step(raw_file(raws[name], result), parts[name] / f"{result:05}"))
-            else:
-                advance(result, note=task.part.parent.name.rpartition("-")[0])
-    return raws, parts
-
-
-def _raw(folder: Path) -> Raw:
-    raw = raw_of(folder)
-    assert raw is not None, folder
-    return raw
-
-
-def _forget_others(folder: Path, wanted: Iterable[Path]) -> None:
-    """Remove what other recipes, or another state of this one, left of their work."""
-    for path in set(folder.glob("*")) - set(wanted):
-        shutil.rmtree(path)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -284,6 +221,10 @@ def _write_about(plan: Plan, built: _Built, folder: Path) -> None:
     if recipe.sources:
         shutil.copyfile(recipe.folder / recipe.file, folder / "recipe.toml")
         _write_licences(plan, folder / "LICENSES")
+        if recipe.decontaminated:
+            evaluation = read_recipe(recipe.evaluation_recipe())
+            (folder / "evaluation").mkdir()
+            shutil.copyfile(evaluation.folder / evaluation.file, folder / "evaluation" / "recipe.toml")
     else:
         (folder / "recipe.toml").write_text(recipe_text(recipe), encoding="utf-8")
     files = {name: (counted.size, counted.sha256) for name, counted in built.counted.items()}

@@ -17,6 +17,8 @@ from modeling_axk1.errors import DataError
 
 # Files and folders are named after it.
 _SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+# The step whose index of evaluation texts is made by the build.
+DECONTAMINATE = "decontaminate"
 _CONFIG_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
@@ -25,6 +27,7 @@ class Recipe:
     """A whole recipe. `licenses` maps each allowed SPDX licence to the config that publishes its documents.
 
     `steps` are those that look at one document; `corpus_steps`, {name: parameters}, come after them and look at all.
+    `evaluation` is the path, from the recipe's folder, of the recipe of texts that the step `decontaminate` keeps out.
     """
 
     folder: Path
@@ -37,20 +40,36 @@ class Recipe:
     validation_share: float
     licenses: dict[str, str]
     forbidden_licenses: dict[str, str] = field(default_factory=dict)
+    evaluation: str | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
     corpus_steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     held_back: list[HeldBack] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
 
-    def make_steps(self, evaluation: Path | None = None) -> list[Step]:
+    @property
+    def decontaminated(self) -> bool:
+        """Whether a step keeps evaluation texts out."""
+        return any(step["name"] == DECONTAMINATE for step in self.steps)
+
+    def evaluation_recipe(self) -> Path:
+        """Return the path of the recipe of evaluation texts. A dataset carries it in a folder of its own."""
+        assert self.evaluation is not None
+        beside = self.folder / self.evaluation
+        return beside if beside.exists() else self.folder / Path(self.evaluation).name
+
+    def make_steps(self, evaluation_index: Path | None = None) -> list[Step]:
         """Return fresh steps: the licence gate, then the recipe's own in their order.
 
         The gate comes first, or a text that may not be used would make its allowed copy a duplicate.
+        `evaluation_index` is what the step `decontaminate` looks texts up in.
         """
         made = [licence(self.licenses, self.forbidden_licenses)]
         for parameters in self.steps:
             make, _ = STEPS[parameters["name"]]
-            made.append(make(**{key: value for key, value in parameters.items() if key != "name"}))
+            keys = {key: value for key, value in parameters.items() if key != "name"}
+            if parameters["name"] == DECONTAMINATE:
+                keys["index"] = str(evaluation_index)
+            made.append(make(**keys))
         return made
 
 
@@ -71,13 +90,15 @@ def read_recipe(path: Path) -> Recipe:
     top = check_keys(table, _RECIPE, str(path))
     entries = enumerate(top.pop("sources", []), 1)
     sources = [read_source(entry, f"{path}: source {number}") for number, entry in entries]
+    top["steps"], top["corpus_steps"] = _read_steps(top.get("steps", []), str(path))
+    if ("evaluation" in top) != any(step["name"] == DECONTAMINATE for step in top["steps"]):
+        raise DataError(f"{path}: the step {DECONTAMINATE} and the key evaluation go together")
     names = [source.name for source in sources]
     for name in names:
         if not _SOURCE_NAME.fullmatch(name):
             raise DataError(f"{path}: a source's name is letters, digits, '.', '_', '+' and '-', got {name!r}")
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{path}: two sources are called {repeated[0]!r}")
-    top["steps"], top["corpus_steps"] = _read_steps(top.get("steps", []), str(path))
     rules = enumerate(top.get("held_back", []), 1)
     top["held_back"] = [read_held_back(entry, f"{path}: held_back {number}") for number, entry in rules]
     if not 0 < top["validation_share"] < 1:
@@ -111,6 +132,7 @@ _RECIPE: dict[str, tuple[type, bool]] = {
     "validation_share": (float, True),
     "licenses": (dict, True),
     "forbidden_licenses": (dict, False),
+    "evaluation": (str, False),
     "steps": (list, False),
     "held_back": (list, False),
     "sources": (list, True),
@@ -124,6 +146,7 @@ def _read_steps(entries: list[Any], where: str) -> tuple[list[dict[str, Any]], d
     steps: list[dict[str, Any]] = []
     corpus_steps: dict[str, dict[str, Any]] = {}
     known = {name: parameters for name, (_, parameters) in STEPS.items()} | _CORPUS_STEPS
+    known[DECONTAMINATE] = {}
     for number, entry in enumerate(entries, 1):
         here = f"{where}: step {number}"
         name = entry.get("name") if isinstance(entry, dict) else None

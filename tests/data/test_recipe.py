@@ -32,6 +32,11 @@ def test_a_recipe_is_read_from_its_folder_or_its_file(tmp_path):
         ("min_bytes = 10\n", "", "step 2: missing key 'min_bytes'"),
         ('name = "normalise"', 'name = "duplicates"', "step 2: steps over all documents come last, in the order dup"),
         ('[[sources]]\nname = "manual"', '[[sources]]\nname = "a/b"', "a source's name is letters, digits, '.', '_'"),
+        (
+            'name = "small"',
+            'name = "small"\nevaluation = "../evaluation"',
+            "the step decontaminate and the key evaluation",
+        ),
         ("[[sources]]", "[[held_back]]\nreason = 'x'\n[[sources]]", "held_back 1: must name a license, a language or"),
         (
             "[[sources]]",
