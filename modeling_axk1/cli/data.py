@@ -60,8 +60,9 @@ def build(
     """
     from dataclasses import asdict
 
-    from modeling_axk1.data.build import Settings, plan_folder, plan_recipe, processes_for, write
     from modeling_axk1.data.build import dry_run as run_dry
+    from modeling_axk1.data.build import write
+    from modeling_axk1.data.plan import Settings, plan_folder, plan_recipe, processes_for
     from modeling_axk1.data.recipe import read_recipe
     from modeling_axk1.errors import UsageError
     from modeling_axk1.shipped import shipped

@@ -14,41 +14,32 @@ numbers; only a line about each of the files grows with the corpus.
 
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from modeling_axk1.checksums import write_sums
 from modeling_axk1.data.about import about
 from modeling_axk1.data.choice import Choice, choose
-from modeling_axk1.data.fingerprint import fingerprint
-from modeling_axk1.data.inputs import Input, JsonLines, Package, TextFolder, recipe_inputs
+from modeling_axk1.data.inputs import JsonLines, Package
 from modeling_axk1.data.measure import CORPUS_REASONS, measure
-from modeling_axk1.data.parts import Part, dropped_of, read_part
-from modeling_axk1.data.prepare import evaluation_index, forget_others, prepare, raw_in
+from modeling_axk1.data.parts import Part, dropped_of
+from modeling_axk1.data.plan import DEFAULTS, Plan, Settings, plan_folder, plan_recipe
+from modeling_axk1.data.prepare import prepare
 from modeling_axk1.data.recipe import Recipe, read_recipe, recipe_text
 from modeling_axk1.data.shards import Counted, WriteShards, plan_shards, read_counted
-from modeling_axk1.data.sizes import Sizes
 from modeling_axk1.data.stats import Stats
+from modeling_axk1.data.work import Work
 from modeling_axk1.data.workers import Workers
 from modeling_axk1.errors import DataError
 from modeling_axk1.files import atomic_folder, atomic_write, exclusive
 from modeling_axk1.progress import progress_bar
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be built: the recipe, where its documents come from, and those that must not be in."""
-
-    recipe: Recipe
-    inputs: list[Input]
-    evaluation: list[Input] = field(default_factory=list)
+__all__ = ["BuildReport", "Plan", "Settings", "build", "dry_run", "plan_folder", "plan_recipe", "work_folder", "write"]
 
 
 @dataclass(frozen=True)
@@ -60,21 +51,7 @@ class BuildReport:
     dropped_file: Path | None
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to build: nothing here but `whole` and `sizes` decides about what comes out.
-
-    `work` is kept when it is given; by default it lies beside the dataset, and goes when the dataset is there.
-    """
-
-    work: Path | None = None
-    workers: int = 1
-    whole: bool = False
-    keep_dropped: bool = False
-    sizes: Sizes = field(default_factory=Sizes)
-
-
-def build(recipe: Path, out: Path, settings: Settings = Settings(), cache: Path | None = None) -> BuildReport:
+def build(recipe: Path, out: Path, settings: Settings = DEFAULTS, cache: Path | None = None) -> BuildReport:
     """Build the dataset of a recipe (recipe.toml or its folder) at `out`, replacing what is there.
 
     Raises DataError for a recipe or a document that is not what it must be; then `out` is left as it was.
@@ -82,77 +59,41 @@ def build(recipe: Path, out: Path, settings: Settings = Settings(), cache: Path 
     return write(plan_recipe(read_recipe(recipe), cache), out, settings)
 
 
-def plan_recipe(recipe: Recipe, cache: Path | None = None) -> Plan:
-    """Plan a dataset from a recipe; `cache` keeps packages that are downloaded."""
-    evaluation = recipe_inputs(read_recipe(recipe.evaluation_recipe()), cache) if recipe.decontaminated else []
-    return Plan(recipe, recipe_inputs(recipe, cache), evaluation)
-
-
-def plan_folder(folder: Path, language: str, license: str) -> Plan:
-    """Plan a dataset from a folder of .txt files, all in one language and under one SPDX licence."""
-    if not re.fullmatch(r"[a-z]{2,3}|code", language):
-        raise DataError(f"language must be an ISO 639 code such as 'ko', or 'code', got {language!r}")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", license):
-        raise DataError(f"licence must be an SPDX identifier such as 'Apache-2.0', got {license!r}")
-    name = folder.resolve().name
-    recipe = Recipe(
-        folder=folder,
-        file="",
-        name=name,
-        pretty_name=name,
-        description=f"Text files of the folder {name}.",
-        intended_use="As its maker decides; the licence below holds.",
-        known_gaps=["Language and licence are as its maker stated them for all files alike."],
-        validation_share=0.08,
-        licenses={license: license.lower().replace("+", "-or-later")},
-        steps=[{"name": "normalise"}, {"name": "length", "min_bytes": 1, "max_line_bytes": 100_000}],
-        corpus_steps={"duplicates": {}},
-    )
-    return Plan(recipe, [TextFolder(folder, language, license)])
-
-
-def processes_for(plan: Plan) -> int:
-    """Return how many processes are worth starting: as many as there are cores, one where there is little text."""
-    little = all(not isinstance(source, Package) and source.size() < Sizes().file for source in plan.inputs)
-    return 1 if little else os.cpu_count() or 1
-
-
 def work_folder(out: Path) -> Path:
     """Return where a build towards `out` does its work, unless it is told another place."""
     return out.with_name(f".{out.name}.work")
 
 
-def write(plan: Plan, out: Path, settings: Settings = Settings()) -> BuildReport:
+def write(plan: Plan, out: Path, settings: Settings = DEFAULTS) -> BuildReport:
     """Build the dataset folder `out`, and `<out>.dropped.jsonl` beside it if dropped documents are to be kept.
 
     An error leaves `out` as it was, and in the work folder what is finished: the next run goes on from there.
     """
-    work = settings.work or work_folder(out)
-    with _working_in(work, keep=settings.work is not None):
-        built = _run(plan, work, settings)
+    work = Work(settings.work or work_folder(out), plan, settings)
+    with _working_in(work.folder, keep=settings.work is not None):
+        built = _run(work)
         dropped_file = out.with_name(f"{out.name}.dropped.jsonl") if settings.keep_dropped else None
         if dropped_file:
             _write_dropped(built, dropped_file)
         with atomic_folder(out) as folder:
             for name in built.counted:
-                _link(built.shard_folder / name, folder / name)
+                _link(work.shards / name, folder / name)
             _write_about(plan, built, folder)
     return BuildReport(out, built.stats, dropped_file)
 
 
-def dry_run(plan: Plan, settings: Settings = Settings()) -> Stats:
+def dry_run(plan: Plan, settings: Settings = DEFAULTS) -> Stats:
     """Do all the work in a temporary folder (or in `settings.work`) and return what was measured."""
     with tempfile.TemporaryDirectory(prefix="axk1-") as temporary:
-        work = settings.work or Path(temporary)
-        with _working_in(work, keep=True):
-            return _run(plan, work, settings).stats
+        work = Work(settings.work or Path(temporary), plan, settings)
+        with _working_in(work.folder, keep=True):
+            return _run(work).stats
 
 
 @dataclass(frozen=True)
 class _Built:
     parts: list[Part]
     choice: Choice
-    shard_folder: Path
     counted: dict[str, Counted]
     stats: Stats
 
@@ -172,39 +113,32 @@ def _working_in(work: Path, keep: bool) -> Iterator[None]:
         raise
 
 
-def _run(plan: Plan, work: Path, settings: Settings) -> _Built:
-    recipe = plan.recipe
-    with Workers(settings.workers) as workers:
-        index = evaluation_index(plan.evaluation, work / "evaluation", settings.sizes.file, workers)
-        raw_folders, part_folders = prepare(recipe, plan.inputs, work, index, settings.sizes.file, workers)
-        raws = {name: raw_in(folder) for name, folder in raw_folders.items()}
-        by_source = {
-            name: [read_part(folder / f"{number:05}") for number in range(raws[name].files)]
-            for name, folder in part_folders.items()
-        }
+def _run(work: Work) -> _Built:
+    recipe, whole = work.plan.recipe, work.settings.whole
+    work.forget_others()
+    with Workers(work.settings.workers) as workers:
+        prepare(work, workers)
+        by_source = work.parts()
         parts = [part for of_source in by_source.values() for part in of_source]
-        choice = choose(recipe, parts, work / "choice", whole=settings.whole)
-        shards = plan_shards(parts, choice, recipe.licenses, settings.sizes.shard)
+        choice = choose(recipe, parts, work.choice, whole=whole)
+        shards = plan_shards(parts, choice, recipe.licenses, work.settings.sizes.shard)
         if not shards:
-            reasons = {reason for part in parts for step in part.dropped.values() for reason in step}
-            if any(part.rows for part in parts):
-                reasons |= {rule.reason for rule in recipe.held_back}
-            raise DataError(f"no document of {recipe.name} is left: {', '.join(sorted(reasons)) or 'there were none'}")
-        facts: list[Any] = [
-            [folder.name for folder in part_folders.values()],
-            [asdict(rule) for rule in recipe.held_back],
-        ]
-        facts += [recipe.licenses, recipe.validation_share, recipe.corpus_steps, settings.whole]
-        key = fingerprint(facts, asdict(settings.sizes))
-        folder = work / "shards" / key
-        forget_others(work / "shards", [folder])
+            raise DataError(f"no document of {recipe.name} is left: {_reasons(recipe, parts)}")
         with progress_bar("writing", total=len(shards)) as advance:
-            for shard, _ in workers.run(WriteShards(folder, parts, choice, settings.sizes.row_group), deque(shards)):
+            write_shards = WriteShards(work.shards, parts, choice, work.settings.sizes.row_group)
+            for shard, _ in workers.run(write_shards, deque(shards)):
                 advance(1, note=shard.name)
-    counted = {shard.name: read_counted(folder / shard.name) for shard in shards}
-    sampled = any(isinstance(source, JsonLines) for source in plan.inputs)
-    stats = measure(recipe, raws, by_source, choice, counted, whole=settings.whole, sampled=sampled)
-    return _Built(parts, choice, folder, counted, stats)
+    counted = {shard.name: read_counted(work.shards / shard.name) for shard in shards}
+    sampled = any(isinstance(source, JsonLines) for source in work.plan.inputs)
+    stats = measure(recipe, work.read(), by_source, choice, counted, whole=whole, sampled=sampled)
+    return _Built(parts, choice, counted, stats)
+
+
+def _reasons(recipe: Recipe, parts: list[Part]) -> str:
+    reasons = {reason for part in parts for step in part.dropped.values() for reason in step}
+    if any(part.rows for part in parts):
+        reasons |= {rule.reason for rule in recipe.held_back}
+    return ", ".join(sorted(reasons)) or "there were none"
 
 
 def _link(source: Path, target: Path) -> None:

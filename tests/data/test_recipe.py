@@ -28,7 +28,7 @@ def test_a_recipe_is_read_from_its_folder_or_its_file(tmp_path):
         ('pretty_name = "Small"', "", "missing key 'pretty_name'"),
         ('pretty_name = "Small"', "pretty_name = 3", "pretty_name must be of type str, got 3"),
         ("validation_share = 0.2", "validation_share = 1.5", "validation_share must be between 0 and 1, got 1.5"),
-        ('name = "duplicates"', 'name = "magic"', "step 3: unknown step 'magic'; known are normalise, length, dup"),
+        ('name = "duplicates"', 'name = "magic"', "step 3: unknown step 'magic'; known are normalise, "),
         ("min_bytes = 10\n", "", "step 2: missing key 'min_bytes'"),
         ('name = "normalise"', 'name = "duplicates"', "step 2: steps over all documents come last, in the order dup"),
         ('[[sources]]\nname = "manual"', '[[sources]]\nname = "a/b"', "a source's name is letters, digits, '.', '_'"),
