@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from modeling_axk1.data.document import Step
+from modeling_axk1.data.steps.decontaminate import decontaminate
 from modeling_axk1.data.steps.language import language
 from modeling_axk1.data.steps.length import length
 from modeling_axk1.data.steps.normalise import normalise
@@ -17,4 +18,5 @@ STEPS: dict[str, tuple[Callable[..., Step], dict[str, type]]] = {
     "quality": (quality, {}),
     "pii": (pii, {}),
     "length": (length, {"min_bytes": int, "max_line_bytes": int}),
+    "decontaminate": (decontaminate, {"index": str}),
 }

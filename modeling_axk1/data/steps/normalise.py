@@ -4,7 +4,8 @@ import re
 import unicodedata
 from dataclasses import replace
 
-from modeling_axk1.data.document import Step
+from modeling_axk1.data.document import Document, Drop, Step
+from modeling_axk1.data.mojibake import repair, unreadable
 
 _LINE_BREAKS = re.compile(r"\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Everything of category Cc but tab and newline, and the byte order mark. Joiners and other format characters stay:
@@ -26,5 +27,12 @@ def normalise_text(text: str) -> str:
 
 
 def normalise() -> Step:
-    """Bring every text to one form, so that equal texts have equal bytes."""
-    return Step("normalise", lambda document: replace(document, text=normalise_text(document.text)))
+    """Bring every text to one form, so that equal texts have equal bytes; drop what cannot be read."""
+
+    def decide(document: Document) -> Document | Drop:
+        # Before control characters go: Latin-1 shows half of all bytes above 0x7f as such.
+        text = normalise_text(repair(document.text))
+        reason = unreadable(text, document.language)
+        return Drop(reason) if reason else replace(document, text=text)
+
+    return Step("normalise", decide)

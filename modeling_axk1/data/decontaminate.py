@@ -1,0 +1,97 @@
+"""No text to train on shares a run with a text to evaluate on.
+
+A run is WORDS words in a row, or CHARACTERS units of which at least one is a character of a script that does not part
+words (units.py): about as much text, going by manuals that exist in five languages. 13 words is the length that GPT-3
+used (https://arxiv.org/abs/2005.14165, appendix C). Case, punctuation and layout do not count.
+
+Every run of the evaluation texts is in the index, so no shared run is missed and nothing is sampled. The index is a
+sorted NumPy array in a file, of which only the pages that are looked at come into memory.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from modeling_axk1.data.document import Document
+from modeling_axk1.data.units import Hashes, units, windows
+from modeling_axk1.errors import DataError
+from modeling_axk1.files import atomic_write
+
+WORDS = 13
+CHARACTERS = 25
+_PARTS = 256
+
+
+def runs(text: str) -> Hashes:
+    """Return the hash of every run of a text, in their order, those of words first."""
+    hashes, _, _, single = units(text)
+    before = np.concatenate(([0], np.cumsum(single)))
+    words = windows(hashes, WORDS)[before[WORDS:] == before[:-WORDS]]
+    characters = windows(hashes, CHARACTERS)[before[CHARACTERS:] > before[:-CHARACTERS]]
+    return np.concatenate([words, characters])
+
+
+def build_index(documents: Iterable[Document], path: Path) -> int:
+    """Write the index of evaluation documents and return the number of its runs.
+
+    Needs memory for a 256th of the index, and for one document. Raises DataError when there is no run at all: then
+    nothing could ever be found.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent, prefix=".runs-") as folder:
+        files = [Path(folder) / str(part) for part in range(_PARTS)]
+        for document in documents:
+            hashes = np.unique(runs(document.text))
+            bounds = np.searchsorted(hashes, np.arange(1, _PARTS, dtype=np.uint64) << np.uint64(56))
+            for file, some in zip(files, np.split(hashes, bounds), strict=True):
+                if len(some):
+                    with file.open("ab") as stream:
+                        some.tofile(stream)
+        count = 0
+        for file in files:
+            if file.exists():
+                unique = np.unique(np.fromfile(file, np.uint64))
+                unique.tofile(file)
+                count += len(unique)
+        if not count:
+            raise DataError(f"the evaluation texts have no run of {WORDS} words or {CHARACTERS} characters")
+        with atomic_write(path) as stream:
+            header = {"descr": "<u8", "fortran_order": False, "shape": (count,)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            for file in files:
+                if file.exists():
+                    stream.write(file.read_bytes())
+    return count
+
+
+def open_index(path: Path) -> Hashes:
+    """Open an index that `build_index` wrote, as an array in the file. Raises DataError when it is none."""
+    try:
+        index = np.load(path, mmap_mode="r")
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path} is no index of evaluation texts: {error}") from None
+    if index.dtype != np.uint64 or index.ndim != 1 or not len(index):
+        raise DataError(f"{path} is no index of evaluation texts: {index.dtype} {list(index.shape)}")
+    return index
+
+
+def shared_runs(text: str, index: Hashes) -> int:
+    """Count the different runs of a text that the index has."""
+    # Sorted, so that neighbours are looked for in one place of the file.
+    wanted = np.unique(runs(text))
+    places = np.searchsorted(index, wanted)
+    places[places == len(index)] = 0
+    return int((index[places] == wanted).sum()) if len(wanted) else 0
+
+
+def contaminated(documents: Iterable[Document], index: Hashes) -> Iterator[tuple[Document, int]]:
+    """Yield every document that shares a run with the evaluation texts, with the number of shared runs.
+
+    Going through a finished dataset without a yield proves that it shares no run with them: hashes may agree by chance,
+    which would be reported, but equal runs never have different ones.
+    """
+    for document in documents:
+        if shared := shared_runs(document.text, index):
+            yield document, shared
