@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterable
 
 from modeling_axk1.data.extract.block import Block, Text
 from modeling_axk1.data.extract.court_opinions import court_opinions
+from modeling_axk1.data.extract.crawl_database import crawl_database
+from modeling_axk1.data.extract.few_shot import few_shot
 from modeling_axk1.data.extract.gettext_catalogue import gettext_catalogue
+from modeling_axk1.data.extract.human_eval import human_eval
+from modeling_axk1.data.extract.javascript_strings import javascript_strings
 from modeling_axk1.data.extract.json_strings import json_strings
 from modeling_axk1.data.extract.man_page import man_page
-from modeling_axk1.data.extract.markup import docbook_html, html, mallard, sphinx_html
+from modeling_axk1.data.extract.markup import docbook_html, html, libreoffice_html, mallard, sphinx_html, texinfo_html
 from modeling_axk1.data.extract.plain_text import plain_text
+from modeling_axk1.data.extract.pod import pod
+from modeling_axk1.data.extract.properties import properties
 from modeling_axk1.data.extract.restructured_text import restructured_text
 from modeling_axk1.data.extract.source_code import source_code
 
@@ -27,14 +33,22 @@ def _whole(blocks: Callable[[str, bytes], list[Block]]) -> Extractor:
 
 EXTRACTORS: dict[str, Extractor] = {
     "court-opinions": court_opinions,
+    "crawl": _whole(crawl_database),
     "docbook-html": _whole(docbook_html),
+    "few-shot": few_shot,
     "gettext": gettext_catalogue,
     "html": _whole(html),
+    "human-eval": human_eval,
+    "javascript-strings": javascript_strings,
     "json-strings": json_strings,
+    "libreoffice-html": _whole(libreoffice_html),
     "mallard": _whole(mallard),
     "man": man_page,
+    "pod": _whole(pod),
+    "properties": properties,
     "restructured-text": restructured_text,
     "source-code": _whole(source_code),
     "sphinx-html": _whole(sphinx_html),
+    "texinfo-html": _whole(texinfo_html),
     "text": _whole(plain_text),
 }

@@ -42,7 +42,7 @@ _HTML = _Markup(
     ),
     void=frozenset({"br", "hr", "img", "input", "link", "meta", "col", "area", "base", "wbr", "source"}),
 )
-# Navigation of the pages that the DocBook stylesheets make, and of those of Sphinx.
+# Navigation of the pages that the DocBook stylesheets make, of those of Sphinx, and of those of Texinfo.
 _DOCBOOK_HTML = replace(
     _HTML,
     skip_marked=frozenset({"navheader", "navfooter", "toc", "indexterm", "legalnotice", "footnotes", "affiliation"}),
@@ -55,6 +55,10 @@ _SPHINX_HTML = replace(
         | {"rst-footer-buttons", "toctree-wrapper", "contents", "topic-title", "inline-search", "viewcode-link"}
     ),
 )
+_TEXINFO_HTML = replace(
+    _HTML, skip_marked=frozenset({"nav_table", "nav-panel", "header", "footer", "menu", "contents", "summarycontents", "tocframe"})
+)
+_LIBREOFFICE_HTML = replace(_HTML, skip=_HTML.skip | {"header", "footer", "aside", "nav", "noscript"})
 _MALLARD = _Markup(
     paragraphs=frozenset({"page", "section", "title", "subtitle", "p", "list", "steps", "terms", "table", "note"}),
     lines=frozenset({"item", "tr"}),
@@ -185,6 +189,16 @@ def docbook_html(name: str, data: bytes) -> list[Block]:
 def sphinx_html(name: str, data: bytes) -> list[Block]:
     """Extract an HTML page that Sphinx made, without its navigation."""
     return _html(name, data, _SPHINX_HTML)
+
+
+def texinfo_html(name: str, data: bytes) -> list[Block]:
+    """Extract an HTML page that Texinfo made, without its navigation."""
+    return _html(name, data, _TEXINFO_HTML)
+
+
+def libreoffice_html(name: str, data: bytes) -> list[Block]:
+    """Extract an HTML page of LibreOffice's help, without the frame around it."""
+    return _html(name, data, _LIBREOFFICE_HTML)
 
 
 def _html(name: str, data: bytes, markup: _Markup) -> list[Block]:

@@ -15,6 +15,9 @@ _ROLE = re.compile(r":[a-z][\w:+-]*:`([^`<]*?)(?:\s*<[^`>]*>)?`")
 _LINK = re.compile(r"`([^`<]+?)\s*<[^`>]+>`_{1,2}")
 _REFERENCE = re.compile(r"(?<!`)`([^`\n]+)`_{1,2}")
 _LITERAL = re.compile(r"``(.+?)``")
+# The mark of a listing: alone it goes, behind a sentence it is a colon.
+_COLONS = re.compile(r"^\s*::$", re.MULTILINE)
+_COLONS_BEHIND = re.compile(r"(?<=\S)::$", re.MULTILINE)
 # What follows these is shown; what follows any other (toctree, image, include, index, ...) is not text of the page.
 _SHOWN = frozenset(
     {"note", "warning", "tip", "hint", "important", "caution", "danger", "attention", "admonition", "topic", "sidebar"}
@@ -29,7 +32,7 @@ def restructured_text(name: str, data: bytes) -> list[Text]:
     text = decode(name, data, "utf-8-sig").replace("\r\n", "\n").expandtabs(8)
     stated = _SPDX.search(text)
     lines = _visible(text.split("\n"))
-    paragraphs = re.split(r"\n(?:[ \t]*\n)+", "\n".join(map(_inline, lines)).strip("\n"))
+    paragraphs = re.split(r"\n(?:[ \t]*\n)+", _inline("\n".join(lines)).strip("\n"))
     return [Text([Block(one, verbatim=True) for one in paragraphs if one.strip()], "", page_licence(stated[0]) if stated else None)]
 
 
@@ -67,6 +70,6 @@ def _visible(lines: list[str]) -> list[str]:
     return visible
 
 
-def _inline(line: str) -> str:
-    line = _LITERAL.sub(r"\1", _REFERENCE.sub(r"\1", _LINK.sub(r"\1", _ROLE.sub(r"\1", line))))
-    return re.sub(r"::$", ":", line) if line.strip() != "::" else ""
+def _inline(text: str) -> str:
+    text = _LITERAL.sub(r"\1", _REFERENCE.sub(r"\1", _LINK.sub(r"\1", _ROLE.sub(r"\1", text))))
+    return _COLONS.sub("", _COLONS_BEHIND.sub(":", text))
