@@ -1,4 +1,4 @@
-"""Is a line in the language that its file claims?
+"""Lines that are not in the language that their file claims.
 
 Manuals and catalogues fall back to English where nobody translated.
 """

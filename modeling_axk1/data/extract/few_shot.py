@@ -1,4 +1,4 @@
-"""Worked examples in a task file (YAML) of the evaluation harness: a question, its choices and an answer with reasons."""
+"""Worked examples in a task file (YAML) of the evaluation harness: question, choices, and an answer with reasons."""
 
 from collections.abc import Iterator
 

@@ -1,5 +1,6 @@
 """Short strings put together to texts of a sensible length."""
 
+import html
 import re
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +16,8 @@ _EAST_ASIAN = re.compile(r"[ぁ-ヿ一-鿿가-힣]")
 _TAGS = re.compile(r"</?[A-Za-z][^<>\n]*>")
 # The letter that a menu entry is reached by: "파일(_F)", "파일(&F)...", "_File", "&File".
 _KEY_BEHIND = re.compile(r"\s*\([&_][A-Za-z0-9]\)")
-_KEY_WITHIN = re.compile(r"(?<![\w&/.])[&_](?=[A-Za-z][a-z])|(?<=[a-záéíóúñ])&(?=[a-záéíóúñ])")
+_KEY_WITHIN = re.compile(r"(?<![\w&/.])[&_](?=[A-Za-z][a-z])(?!\w+;)|(?<=[a-záéíóúñ])&(?=[a-záéíóúñ])(?!\w+;)")
+_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d+);")
 
 
 def clean_string(text: str) -> str:
@@ -27,6 +29,7 @@ def clean_string(text: str) -> str:
 
     """
     text = _KEY_WITHIN.sub("", _KEY_BEHIND.sub("", _TAGS.sub("", text)))
+    text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
     return "\n".join(line.strip() for line in text.split("\n")).strip()
 
 

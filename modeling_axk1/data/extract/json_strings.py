@@ -15,7 +15,7 @@ def json_strings(name: str, data: bytes) -> Iterable[Text]:
     what stands under a key with `@` (notes on the translators) are passed over.
     """
     try:
-        tree = json.loads(decode(name, data, "utf-8-sig"))
+        tree = json.loads(decode(name, data, "utf-8"))
     except (json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{name}: not JSON: {error}") from None
     return join_strings(_values(tree))

@@ -177,4 +177,4 @@ def _joined(words: list[str]) -> str:
 
 def _wide(character: str) -> bool:
     # Kana, Han and full-width marks; Korean writes spaces.
-    return "⺀" <= character <= "鿿" or "豈" <= character <= "﫿" or "＀" <= character <= "￯"
+    return "\u2e80" <= character <= "\u9fff" or "\uf900" <= character <= "\ufaff" or "\uff00" <= character <= "\uffef"

@@ -56,7 +56,10 @@ _SPHINX_HTML = replace(
     ),
 )
 _TEXINFO_HTML = replace(
-    _HTML, skip_marked=frozenset({"nav_table", "nav-panel", "header", "footer", "menu", "contents", "summarycontents", "tocframe"})
+    _HTML,
+    skip_marked=frozenset(
+        {"nav_table", "nav-panel", "header", "footer", "menu", "contents", "summarycontents", "tocframe"}
+    ),
 )
 _LIBREOFFICE_HTML = replace(_HTML, skip=_HTML.skip | {"header", "footer", "aside", "nav", "noscript"})
 _MALLARD = _Markup(

@@ -54,16 +54,19 @@ _NOTICES = tuple(
         ("GPL-2.0-or-later", r"(?:License|ライセンス|Licencia|许可证|授权)[^.]{0,20}GPLv2\+"),
         (
             "GPL-3.0-or-later",
-            r"General Public License.{0,120}version 3.{0,40}(?:later|newer)|version 3 of the License, or \(?at your opt",
+            r"General Public License.{0,120}version 3.{0,40}(?:later|newer)"
+            r"|version 3 of the License, or \(?at your opt",
         ),
         (
             "GPL-2.0-or-later",
-            r"General Public License.{0,120}version 2.{0,60}(?:later|newer)|version 2 of the License, or \(?at your opt",
+            r"General Public License.{0,120}version 2.{0,60}(?:later|newer)"
+            r"|version 2 of the License, or \(?at your opt",
         ),
         ("GPL-2.0-only", r"General Public License,? (?:as published by .{0,60})?(?:version 2|v2)\b"),
         (
             "GPL-1.0-or-later",
-            r"(?:distributed|redistributed|freely distributable|copied|covered) (?:freely )?(?:under|by) (?:the )?(?:terms of )?(?:the )?"
+            r"(?:distributed|redistributed|freely distributable|copied|covered) (?:freely )?(?:under|by) "
+            r"(?:the )?(?:terms of )?(?:the )?"
             r"(?:GNU General Public License|GNU GPL|GPL)",
         ),
         ("BSD-4-Clause", r"Redistribution and use in source and binary forms.{0,900}All advertising materials"),

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from modeling_axk1.data.extract.block import Text, decode
 from modeling_axk1.data.extract.joined import join_strings
 
-_ENTRY = re.compile(r"^\s*[^#!=:\s][^=:]*[=:][ \t]*(.*)$")
+_ENTRY = re.compile(r"^\s*(?![#!])(?:\\.|[^=:\\])+[=:][ \t]*(.*)$")
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))")
 _CONTROL = {"n": "\n", "t": " ", "r": ""}
 
 
 def properties(name: str, data: bytes) -> Iterable[Text]:
     """Yield the messages of a file in UTF-8, joined to texts in the order of the file."""
-    return join_strings(_messages(decode(name, data, "utf-8-sig")))
+    return join_strings(_messages(decode(name, data, "utf-8")))
 
 
 def _messages(text: str) -> Iterator[str]:

@@ -29,11 +29,17 @@ _SHOWN = frozenset(
 
 def restructured_text(name: str, data: bytes) -> list[Text]:
     """Take a page of documentation in UTF-8; a line `.. SPDX-License-Identifier:` gives its licence."""
-    text = decode(name, data, "utf-8-sig").replace("\r\n", "\n").expandtabs(8)
+    text = decode(name, data, "utf-8").replace("\r\n", "\n").expandtabs(8)
     stated = _SPDX.search(text)
     lines = _visible(text.split("\n"))
     paragraphs = re.split(r"\n(?:[ \t]*\n)+", _inline("\n".join(lines)).strip("\n"))
-    return [Text([Block(one, verbatim=True) for one in paragraphs if one.strip()], "", page_licence(stated[0]) if stated else None)]
+    return [
+        Text(
+            [Block(one, verbatim=True) for one in paragraphs if one.strip()],
+            "",
+            page_licence(stated[0]) if stated else None,
+        )
+    ]
 
 
 def _visible(lines: list[str]) -> list[str]:

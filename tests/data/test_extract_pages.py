@@ -1,0 +1,137 @@
+"""Formats of pages that are no markup of elements."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+from modeling_axk1.data.extract import EXTRACTORS
+from modeling_axk1.data.extract.block import Block
+
+
+def blocks(format: str, name: str, text: str) -> list[str]:
+    (made,) = EXTRACTORS[format](name, text.encode())
+    return [block.text for block in made.blocks]
+
+
+def test_restructured_text_loses_its_markup_and_keeps_what_a_reader_sees():
+    page = """.. SPDX-License-Identifier: GPL-2.0
+.. _label:
+
+=====
+Title
+=====
+
+.. toctree::
+   :maxdepth: 2
+
+   other
+
+.. note:: Mind ``this``.
+   It goes on.
+
+See :ref:`the other page <label>`, :c:func:`kmalloc()` and `a
+link <https://example.com>`_ for example::
+
+   code stays
+     as it is
+
+.. code-block:: c
+   :linenos:
+
+   int x;
+
+.. comment that
+   nobody reads
+End."""
+    (made,) = EXTRACTORS["restructured-text"]("a.rst", page.encode())
+    assert [block.text for block in made.blocks] == [
+        "Title",
+        "Mind this.\n   It goes on.",
+        "See the other page, kmalloc() and a\nlink for example:",
+        "   code stays\n     as it is",
+        "   int x;",
+        "End.",
+    ]
+    assert made.license == "GPL-2.0-only"
+
+
+def test_restructured_text_without_a_licence_has_its_package_s():
+    assert EXTRACTORS["restructured-text"]("a.rst", b"Text.")[0].license is None
+
+
+def test_pod_paragraphs_lose_their_formats_and_listings_stay():
+    page = """=encoding utf-8
+
+=head1 NAME
+
+perlfoo - about B<C<< $x->y >>> and L<the other|perlbar>, E<lt>x E<gt> y X<index>
+
+    my $x = "I<not italic>";
+
+=over 4
+
+=item * one
+
+=back
+
+=begin html
+
+<p>hidden</p>
+
+=end html
+
+=for comment hidden
+
+The end."""
+    (made,) = EXTRACTORS["pod"]("perlfoo.pod", page.encode())
+    assert made.blocks == [
+        Block("NAME"),
+        Block("perlfoo - about $x->y and the other, <x > y"),
+        Block('    my $x = "I<not italic>";', verbatim=True),
+        Block("* one"),
+        Block("The end."),
+    ]
+
+
+def test_a_program_s_pod_is_taken_without_the_program():
+    assert blocks("pod", "A.pm", "package A;\n\n=head1 TEXT\n\nShown.\n\n=cut\n\nsub x {}") == ["TEXT", "Shown."]
+
+
+def test_crawl_descriptions_lose_their_keys_and_programs():
+    text = "# comment\n%%%%\nkey\n\n첫째 설명\n두 줄\n%%%%\nother\n\n{{ return x }}\n%%%%\nlast\n\n<red>셋째</red>\n"
+    assert blocks("crawl", "monsters.txt", text) == ["첫째 설명\n두 줄", "셋째"]
+
+
+def test_court_cases_and_opinions_become_one_text_each():
+    cases = {"1": {"case_number": "釋字第1號", "main_text": "立法委員", "reasoning": "", "source_url": "x"}}
+    (case,) = EXTRACTORS["court-opinions"]("cases.json", json.dumps(cases).encode())
+    assert (case.part, [block.text for block in case.blocks]) == ("1", ["釋字第1號", "立法委員"])
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        opinions = [{"title": "意見書", "text": f"第{n}段", "url": "x"} for n in "一二"]
+        archive.writestr("new/1.json", json.dumps({"documents": opinions}))
+    made = list(EXTRACTORS["court-opinions"]("opinions.zip", out.getvalue()))
+    assert [(text.part, text.blocks[1].text) for text in made] == [
+        ("new/1.json/1", "第一段"),
+        ("new/1.json/2", "第二段"),
+    ]
+
+
+def test_human_eval_gives_whole_programs():
+    line = json.dumps({"task_id": "HumanEval/0", "prompt": "def f():\n", "canonical_solution": "    return 1\n"})
+    (made,) = EXTRACTORS["human-eval"]("a.jsonl", line.encode())
+    assert made == ([Block("def f():\n    return 1\n", verbatim=True)], "HumanEval/0", None)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_worked_examples_hold_question_choices_and_answer(number):
+    task = """
+fewshot_config:
+  samples:
+  - {A: 하나, B: 둘, question: '몇?', target: '답은 A'}
+  - {question: '왜?', target: '그래서'}
+"""
+    made = list(EXTRACTORS["few-shot"]("law.yaml", task.encode()))
+    assert made[number].blocks[0].text == ["몇?\nA. 하나\nB. 둘\n답은 A", "왜?\n그래서"][number]
