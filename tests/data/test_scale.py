@@ -1,5 +1,6 @@
 """Memory that does not grow with the corpus, and documents in numbers: many, equal, alike, huge."""
 
+import json
 import random
 import subprocess
 import sys
@@ -138,3 +139,23 @@ def test_a_text_file_of_a_gigabyte_is_named_and_not_read(tmp_path, run_axk1_here
     result = run_axk1_here("data", "build", "texts", *arguments, cwd=tmp_path)
     assert result.returncode == 1
     assert "a.txt: a text must not be longer than 64,000,000 bytes, got 1,000,000,000" in result.stderr
+
+
+def test_texts_to_evaluate_on_are_kept_out_and_the_dataset_carries_their_recipe(tmp_path):
+    sentence = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    write_recipe(tmp_path / "evaluation", [document(f"Question. {sentence.upper()}!", language="en")])
+    recipe = RECIPE.replace('name = "small"', 'name = "small"\nevaluation = "../evaluation"')
+    recipe = recipe.replace(
+        '[[steps]]\nname = "duplicates"', '[[steps]]\nname = "decontaminate"\n\n[[steps]]\nname = "duplicates"'
+    )
+    documents = [*some_documents(20), document(f"A page that says: {sentence}.", language="en")]
+    settings = Settings(work=tmp_path / "work")
+    report = build(write_recipe(tmp_path / "recipe", documents, recipe), tmp_path / "out", settings)
+    assert [one.documents for one in report.stats.dropped["decontaminate"].values()] == [1]
+    assert report.stats.kept.documents == 20
+    carried = (report.out / "evaluation" / "recipe.toml").read_bytes()
+    assert carried == (tmp_path / "evaluation" / "recipe.toml").read_bytes()
+    # Other evaluation texts: another index, and the steps run again.
+    with (tmp_path / "evaluation" / "manual.jsonl").open("w", encoding="utf-8") as file:
+        file.write(json.dumps(document(" ".join(reversed(sentence.split())), language="en")) + "\n")
+    assert build(tmp_path / "recipe", tmp_path / "out", settings).stats.kept.documents == 21
