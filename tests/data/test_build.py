@@ -256,3 +256,16 @@ def test_a_real_write_that_fails_half_way_leaves_nothing(tmp_path):
     assert len(failed.stderr.splitlines()) == 1
     assert "File too large" in failed.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plots_are_svg_that_names_every_language_and_every_licence(sample):
+    from xml.etree import ElementTree
+
+    for name, words in {"composition": sample.stats.by_license, "lengths": sample.stats.by_language}.items():
+        root = ElementTree.fromstring((sample.out / "figures" / f"{name}.svg").read_text(encoding="utf-8"))
+        texts = {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
+        assert {*words} <= texts
+    bars = ElementTree.fromstring((sample.out / "figures" / "composition.svg").read_text(encoding="utf-8"))
+    titles = [one.text for one in bars.iter("{http://www.w3.org/2000/svg}title")]
+    amount = sample.stats.by_license_and_language["PSF-2.0"]["code"]
+    assert f"code, PSF-2.0: {amount.bytes:,} bytes" in titles
