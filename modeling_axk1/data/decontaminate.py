@@ -1,8 +1,8 @@
 """No text to train on shares a run with a text to evaluate on.
 
 A run is WORDS words in a row, or CHARACTERS units of which at least one is a character of a script that does not part
-words (units.py): about as much text, going by manuals that exist in five languages. 13 words is the length that GPT-3
-used (https://arxiv.org/abs/2005.14165, appendix C). Case, punctuation and layout do not count.
+words (units.py): about as much text, by an estimate of two characters a word. 13 words is the length that GPT-3 used
+(https://arxiv.org/abs/2005.14165, appendix C). Case, punctuation and layout do not count.
 
 Every run of the evaluation texts is in the index, so no shared run is missed and nothing is sampled. The index is a
 sorted NumPy array in a file, of which only the pages that are looked at come into memory.

@@ -12,17 +12,16 @@ import re
 
 # How Windows-1252 shows the bytes 0x80 to 0x9f; Latin-1 shows them as control characters, the gaps here do too.
 _SHOWN = {
-    char: byte
-    for byte in range(0x80, 0xA0)
-    for char in {bytes([byte]).decode("cp1252", "ignore"), chr(byte)}
-    if char
+    char: byte for byte in range(0x80, 0xA0) for char in {bytes([byte]).decode("cp1252", "ignore"), chr(byte)} if char
 }
 _BYTES = _SHOWN | {chr(byte): byte for byte in range(0xA0, 0x100)}
 _FOLLOW = "".join(map(re.escape, [*_SHOWN, *map(chr, range(0xA0, 0xC0))]))
 # A first byte of UTF-8 with as many following ones as it announces.
 _SEQUENCE = re.compile(f"[\xc2-\xcf][{_FOLLOW}]|[\xe0-\xef][{_FOLLOW}]{{2}}|[\xf0-\xf4][{_FOLLOW}]{{3}}")
 # What comes out of a repair: letters of Western languages, punctuation, symbols, kana, Han, Hangul, emoji.
-_WRITTEN = re.compile("[\xa0-\u017f\u0300-\u036f\u2000-\u206f\u20a0-\u23ff\u2500-\u27bf\u3000-\u9fff\uac00-\ud7a3\uff00-\uffef\U0001f300-\U0001faff]*")
+_WRITTEN = re.compile(
+    "[\xa0-\u017f\u0300-\u036f\u2000-\u206f\u20a0-\u23ff\u2500-\u27bf\u3000-\u9fff\uac00-\ud7a3\uff00-\uffef\U0001f300-\U0001faff]*"
+)
 # Right text may have such a sequence by chance, café”… for one. So many following bytes in a text, and hardly a
 # character of this range outside the sequences, speak for a repair.
 _EVIDENCE = 2
@@ -56,7 +55,9 @@ def unreadable(text: str, language: str) -> str | None:
 
 def _convincing(text: str) -> bool:
     found = _SEQUENCE.findall(text)
-    return sum(map(len, found)) - len(found) >= _EVIDENCE and sum(map(len, found)) >= _COVERED * len(_HIGH.findall(text))
+    return sum(map(len, found)) - len(found) >= _EVIDENCE and sum(map(len, found)) >= _COVERED * len(
+        _HIGH.findall(text)
+    )
 
 
 def _repair_line(line: str) -> str:

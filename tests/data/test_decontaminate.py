@@ -19,7 +19,7 @@ from modeling_axk1.data.document import Document, Drop
 from modeling_axk1.data.steps.decontaminate import decontaminate
 from modeling_axk1.errors import DataError
 
-WORD = st.sampled_from("run of words that may be shared by two texts año 2024 é 한 글 字 か ガ".split())
+WORD = st.sampled_from([*"abcde", "run", "año", "2024", "é", "한", "글", "字", "か", "ガ"])
 TEXT = st.lists(WORD, max_size=70)
 MARKS = st.lists(st.sampled_from([" ", "\n", ", ", ". ", " -- ", "\t(", "! "]), min_size=80, max_size=80)
 
@@ -83,12 +83,24 @@ def test_every_shared_run_is_found_however_it_is_written(evaluation, data, befor
             "one two three four five six seven eight nine ten eleven twelve",
             False,
         ),
-        ("다람쥐 헌 쳇바퀴에 타고파 하는 글을 스물다섯 글자보다 길게 쓴다", "다람쥐헌쳇바퀴에타고파하는글을스물다섯글자보다길게쓴다", True),
-        ("色は匂へど散りぬるを我が世誰ぞ常ならむ有為の奥山今日", "色は匂へど散りぬるを我が世誰ぞ常ならむ有為の奥山", False),
-        ("这里有一段超过二十五个汉字的中文文本用来检查步骤是否有效。", "前面。这里有一段超过二十五个汉字的中文文本，用来检查步骤是否有效", True),
         (
-            "def has_close_elements(numbers: List[float], threshold: float) -> bool: for idx, elem in enumerate(numbers)",
-            "DEF has_close_elements(numbers:List[float],threshold:float)->bool:\n\tfor idx,elem in enumerate(numbers)",
+            "다람쥐 헌 쳇바퀴에 타고파 하는 글을 스물다섯 글자보다 길게 쓴다",
+            "다람쥐헌쳇바퀴에타고파하는글을스물다섯글자보다길게쓴다",
+            True,
+        ),
+        (
+            "色は匂へど散りぬるを我が世誰ぞ常ならむ有為の奥山今日",
+            "色は匂へど散りぬるを我が世誰ぞ常ならむ有為の奥山",
+            False,
+        ),
+        (
+            "这里有一段超过二十五个汉字的中文文本用来检查步骤是否有效。",
+            "前面。这里有一段超过二十五个汉字的中文文本，用来检查步骤是否有效",
+            True,
+        ),
+        (
+            "def has_close_elements(numbers: List[float], threshold: float) -> bool: for idx, elem in numbers:",
+            "DEF has_close_elements(numbers:List[float],threshold:float)->bool:\n\tfor idx,elem in numbers:",
             True,
         ),
     ],

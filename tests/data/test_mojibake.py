@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from modeling_axk1.data.document import Document, Dropped, run_steps
 from modeling_axk1.data.mojibake import repair, unreadable
-from modeling_axk1.data.steps.normalise import normalise
+from modeling_axk1.data.steps.normalise import normalise, rules
 
 RIGHT = {
     "ko": "컴퓨터를 켜면 화면에 “환영합니다”라는 말이 나옵니다.\n다음 단계로 넘어가세요… 50 ℃",
@@ -89,3 +89,7 @@ def test_the_step_drops_what_cannot_be_read():
     outcome = run_steps([normalise()], Document("\ufffd" * 9, "ko", "s", "1", "f", "MIT"))
     assert isinstance(outcome, Dropped)
     assert outcome.reason == "undecodable characters (U+FFFD)"
+
+
+def test_every_rule_says_its_limit_and_why():
+    assert all(row.keys() == {"rule", "limit", "why"} and all(row.values()) for row in rules())

@@ -1,10 +1,16 @@
+import json
+import random
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from modeling_axk1.data import near_duplicates
 from modeling_axk1.data.near_duplicates import NUMBERS, THRESHOLD, first_of_each_group, likeness, signature
 from modeling_axk1.errors import DataError
+from tests.data.planted_duplicates import edited
 
+SAMPLE = Path(__file__).parents[2] / "data_cards" / "sample"
 PAGE = " ".join(f"sentence {number} of a page that somebody wrote once," for number in range(60))
 
 
@@ -64,3 +70,18 @@ def test_the_order_of_comparing_does_not_matter(tmp_path, monkeypatch):
 def test_signatures_of_another_shape_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"must be \[documents, 128\], got \[2, 64\]"):
         first_of_each_group(np.zeros((2, 64), np.uint32), tmp_path)
+
+
+@pytest.mark.parametrize("language", ["ko", "ja", "zh", "es", "en", "code"])
+def test_texts_with_a_twentieth_edited_are_found_and_nothing_else(language, tmp_path):
+    documents = [json.loads(line) for file in SAMPLE.glob("*.jsonl") for line in file.read_text("utf-8").splitlines()]
+    texts = [one["text"] for one in documents if one["language"] == language and len(one["text"]) > 500][:25]
+    rng = random.Random(7)
+    for share, recall in ((0.01, 1.0), (0.05, 0.95)):
+        copies = [edited(text, share, texts, rng) for text in texts]
+        first = np.array(groups([*texts, *copies], tmp_path))
+        assert (first[: len(texts)] == np.arange(len(texts))).all()
+        assert (first[len(texts) :] == np.arange(len(texts))).mean() >= recall
+    # With three tenths edited it is another text.
+    copies = [edited(text, 0.3, texts, rng) for text in texts]
+    assert (np.array(groups([*texts, *copies], tmp_path))[len(texts) :] < len(texts)).mean() <= 0.1

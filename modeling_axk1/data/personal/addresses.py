@@ -20,76 +20,21 @@ _USER_OF_URL = re.compile(r"://[^\s/]{0,100}\Z")
 _RESERVED = re.compile(
     r"(?:^|\.)(?:example\.(?:com|net|org|edu)|example|test|invalid|localhost|local|localdomain|internal|lan|home|onion)$"
 )
-_NOT_A_DOMAIN = frozenset(
-    [
-        "service",
-        "socket",
-        "target",
-        "timer",
-        "mount",
-        "automount",
-        "path",
-        "slice",
-        "device",
-        "swap",
-        "scope",
-        "png",
-        "jpg",
-        "jpeg",
-        "gif",
-        "svg",
-        "webp",
-        "html",
-        "htm",
-        "xml",
-        "json",
-        "yaml",
-        "yml",
-        "toml",
-        "txt",
-        "log",
-        "conf",
-        "cfg",
-        "ini",
-        "gz",
-        "tgz",
-        "zip",
-        "tar",
-        "deb",
-        "rpm",
-        "whl",
-        "jar",
-        "dll",
-        "exe",
-        "cpp",
-        "hpp",
-        "css",
-        "scss",
-        "js",
-        "ts",
-        "mjs",
-        "tsx",
-        "vue",
-        "rst",
-        "tex",
-        "pdf",
-        "csv",
-        "sql",
-        "patch",
-        "diff",
-        "orig",
-        "lock",
-    ]
+_NOT_A_DOMAIN = re.compile(
+    r"service|socket|target|timer|mount|automount|path|slice|device|swap|scope|png|jpg|jpeg|gif|svg|"
+    r"webp|html|htm|xml|json|yaml|yml|toml|txt|log|conf|cfg|ini|gz|tgz|zip|tar|deb|rpm|whl|jar|dll|"
+    r"exe|cpp|hpp|css|scss|js|ts|mjs|tsx|vue|rst|tex|pdf|csv|sql|patch|diff|orig|lock",
+    re.IGNORECASE,
 )
 # Accounts of machines, in addresses by which programs and not people are reached.
 _MACHINES = frozenset(["git", "hg", "svn", "noreply", "no-reply", "donotreply"])
 _HIDDEN_BY_HOST = "users.noreply.github.com"
 
-_IPV4 = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![\w-]|\.[0-9])")
-_IPV6 = re.compile(r"[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}(?![\w:])")
+_IPV4 = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![\w-]|\.[0-9])", re.ASCII)
+_IPV6 = re.compile(r"[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}(?![\w:])", re.ASCII)
 # What stands before the number of a version, a section or an object identifier.
 _NUMBERED = re.compile(
-    r"(?:\bv|version|versión|versions?|release|rev|section|sección|chapter|oid|버전|판|バージョン|版本?|第|§|[=<>~^]=?)[\s:(]*\Z",
+    r"(?:\bv|version|versión|versions?|release|rev|section|sección|chapter|oid|버전|판|バージョン|版本?|第|§|[<>~^]=?|==)[\s:=(\"']*\Z",
     re.IGNORECASE,
 )
 _ADDRESSED = re.compile(
@@ -122,7 +67,7 @@ def emails(text: str) -> Iterator[Found]:
 
 def _reaches_a_person(local: str, domain: str) -> bool:
     domain = domain.lower()
-    if domain.rpartition(".")[2] in _NOT_A_DOMAIN or domain.endswith(_HIDDEN_BY_HOST):
+    if _NOT_A_DOMAIN.fullmatch(domain.rpartition(".")[2]) or domain.endswith(_HIDDEN_BY_HOST):
         return False
     return local.lower() not in _MACHINES and not _RESERVED.search(domain) and ".." not in local
 
@@ -134,7 +79,8 @@ def ip_addresses(text: str) -> Iterator[Found]:
             yield Found(*match.span(), "ip")
     if ":" in text:
         for match in _IPV6.finditer(text):
-            if match.group().lower().startswith(_KNOWN_NETWORKS) or not apart(text, match, ":."):
+            groups = [group for group in match.group().split(":") if group]
+            if len(groups) < 3 or match.group().lower().startswith(_KNOWN_NETWORKS) or not apart(text, match, ":."):
                 continue
             if _is_public(match.group()):
                 yield Found(*match.span(), "ip")
@@ -142,9 +88,10 @@ def ip_addresses(text: str) -> Iterator[Found]:
 
 def _is_public(text: str) -> bool:
     try:
-        return text not in _KNOWN and ipaddress.ip_address(text).is_global
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
+    return text not in _KNOWN and address.is_global and not address.is_multicast
 
 
 def _is_address(text: str, match: re.Match[str]) -> bool:
@@ -152,5 +99,5 @@ def _is_address(text: str, match: re.Match[str]) -> bool:
     before = text[max(0, match.start() - 30) : match.start()]
     if _NUMBERED.search(before):
         return False
-    # Four small numbers are rarely a host; then something must say that they are.
-    return max(map(int, match.group().split("."))) > 30 or bool(_ADDRESSED.search(before))
+    # Four numbers below a hundred are rarely a host, and often a section; then something must say that they are one.
+    return max(map(int, match.group().split("."))) > 99 or bool(_ADDRESSED.search(before))

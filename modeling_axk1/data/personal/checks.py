@@ -85,7 +85,7 @@ def card_number(digits: str) -> bool:
     """Judge the number of a payment card: a network's first digits and length, and Luhn's check."""
     for ranges, lengths in _CARDS:
         if len(digits) in lengths and any(low <= int(digits[: len(str(low))]) <= high for low, high in ranges):
-            return len(set(digits)) > 2 and luhn(digits)
+            return len(set(digits)) > 1 and luhn(digits)
     return False
 
 

@@ -36,23 +36,28 @@ _INTERNATIONAL = re.compile(
     re.ASCII,
 )
 _KOREAN = _form(
-    r"01[016789][-. ]\d{3,4}[-. ]\d{4}|0(?:2|[3-6][1-5]|70|80|50\d)[-. ]\d{3,4}[-. ]\d{4}|\(0(?:2|[3-6][1-5])\) ?\d{3,4}[-. ]\d{4}"
+    r"01[016789][-. ]\d{3,4}[-. ]\d{4}|0(?:2|[3-6][1-5]|70|80|50\d)[-. ]\d{3,4}[-. ]\d{4}"
+    r"|\(0(?:2|[3-6][1-5])\) ?\d{3,4}[-. ]\d{4}"
 )
 _KOREAN_BARE = _form(r"010\d{8}")
 _JAPANESE = _form(
-    r"0[5789]0-\d{4}-\d{4}|0\d-\d{4}-\d{4}|0\d{2}-\d{3}-\d{4}|0\d{3}-\d{2}-\d{4}|\(?0\d{1,3}\)\d{2,4}-\d{4}"
+    r"0[5789]0-\d{4}-\d{4}|0\d-\d{4}-\d{4}|0\d{2}-\d{3}-\d{4}|0\d{3}-\d{2}-\d{4}"
+    r"|\(0\d{1,3}\) ?\d{2,4}-\d{4}|0\d{1,3}\(\d{2,4}\)\d{4}"
 )
 _JAPANESE_BARE = _form(r"0[789]0\d{8}")
 _CHINESE = _form(
-    r"1[3-9]\d-\d{4}-\d{4}|0\d{2,3}-[2-8]\d{6,7}(?:-\d{1,5})?|\(0\d{2,3}\) ?[2-8]\d{6,7}|09\d\d-\d{3}-\d{3}|\(?0[2-8]\)?[- ]\d{4}-\d{4}"
+    r"1[3-9]\d-\d{4}-\d{4}|0\d{2,3}-[2-8]\d{6,7}(?:-\d{1,5})?|\(0\d{2,3}\) ?[2-8]\d{6,7}"
+    r"|09\d\d-\d{3}-\d{3}|\(?0[2-8]\)?[- ]\d{4}-\d{4}"
 )
 _CHINESE_BARE = _form(r"1[3-9]\d ?\d{4} ?\d{4}")
 _SPANISH = _form(
-    r"[6-9]\d\d[- .]\d{3}[- .]\d{3}|[6-9]\d\d(?:[- .]\d\d){3}|9[1-8][- .]\d{3}[- .]\d\d[- .]\d\d|\(?\d{2,3}\)? \d{4}[- ]\d{4}"
+    r"[6-9]\d\d[- ](?!000)\d{3}[- ](?!000)\d{3}|[6-9]\d\d(?:[- ]\d\d){3}|9[1-8][- ]\d{3}[- ]\d\d[- ]\d\d"
+    r"|\(\d{2,3}\) \d{4}[- ]\d{4}"
 )
 _SPANISH_BARE = _form(r"[6-9]\d{8}")
 _ENGLISH = _form(
-    r"(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])[2-9]\d\d[-. ]\d{4}|\(?0(?:20\)? \d{4} \d{4}|1\d1\)? \d{3} \d{4}|[17]\d{3}\)? \d{6})"
+    r"(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-.])[2-9]\d\d[-. ]\d{4}"
+    r"|020 \d{4} \d{4}|\(020\) \d{4} \d{4}|01\d1 \d{3} \d{4}|0[17]\d{3} \d{6}"
 )
 # Told by hyphens and groups alone, these are known in every language; the others only where their language is written.
 _PHONES: dict[str, tuple[re.Pattern[str], ...]] = {
@@ -117,6 +122,8 @@ def _said(text: str, match: re.Match[str], words: re.Pattern[str]) -> bool:
 
 def _is_phone(text: str, match: re.Match[str]) -> bool:
     digits = _digits(match)
+    if match.re is _INTERNATIONAL and match.group()[1:].isdigit() and len(digits) < 10:
+        return False
     if match.re in _NEEDS_SAYING and not _said(text, match, _SAID):
         return False
     return 8 <= len(digits) <= 15 and not _FICTIONAL.search(match.group()) and len(set(digits[-8:])) > 1

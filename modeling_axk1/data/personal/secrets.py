@@ -1,4 +1,4 @@
-"""Keys, tokens and passwords: those with a form of their own, private keys, and random values given to telling names."""
+"""Keys, tokens and passwords: of known forms, private keys, and random values given to telling names."""
 
 import itertools
 import math
@@ -21,7 +21,8 @@ _TOKENS = {
         "ghr_": r"ghr_[A-Za-z0-9]{36,76}",
         "github_pat_": r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}",
         "glpat-": r"glpat-[\w-]{20,}",
-        "xox": r"xox[abeoprs]-(?:[0-9A-Za-z]+-)*[0-9A-Za-z]{10,}",
+        # Bounded, or a text full of beginnings would be gone through again from each.
+        "xox": r"xox[abeoprs]-(?:[0-9A-Za-z]{1,64}-){0,5}[0-9A-Za-z]{10,64}",
         "xapp-": r"xapp-\d-[A-Z0-9]+-\d+-[a-f0-9]{32,}",
         "AIza": r"AIza[\w-]{35}",
         "ya29.": r"ya29\.[\w-]{20,}",
@@ -43,7 +44,8 @@ _URL_PASSWORD = re.compile(r"(?<=://)[\w.%+-]{1,64}:([^\s:/@\"'<>{}$*()\[\]]{6,1
 # A telling name, then a value in quotes, or one without them that goes on for long.
 _NAMES = ("passw", "passphrase", "secret", "token", "api_key", "apikey", "api-key", "access_key", "accesskey", "auth")
 _ASSIGNED = re.compile(
-    r"[\w-]{0,24}[\"']?\]?[ \t]*(?::=|=>|[:=])[ \t]*(?:[bru]?([\"'])([^\s\"'\\]{8,256})\1|([A-Za-z0-9+/_=.~-]{20,256})(?=\s|$))",
+    r"[\w-]{0,24}[\"']?\]?[ \t]*(?::=|=>|[:=])[ \t]*"
+    r"(?:[bru]?([\"'])([^\s\"'\\]{8,256})\1|([A-Za-z0-9+/_=.~-]{20,256})(?=\s|$))",
     re.ASCII,
 )
 _AN_EXAMPLE = re.compile(
@@ -60,9 +62,9 @@ def secrets(text: str) -> Iterator[Found]:
             yield Found(*match.span(), "private_key")
     for prefix, pattern in _TOKENS.items():
         for place in places(text, prefix):
-            match = pattern.match(text, place)
-            if match and apart(text, match, "/+-") and not _AN_EXAMPLE.search(text, place + len(prefix), match.end()):
-                yield Found(*match.span(), "secret")
+            token = pattern.match(text, place)
+            if token and apart(text, token, "/+-") and not _AN_EXAMPLE.search(text, place + len(prefix), token.end()):
+                yield Found(*token.span(), "secret")
     if "hooks.slack.com" in text:
         for match in _WEBHOOK.finditer(text):
             if not _AN_EXAMPLE.search(match.group()):

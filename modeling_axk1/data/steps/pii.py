@@ -42,6 +42,11 @@ def pii() -> Step:
     return Step("pii", decide, counts)
 
 
+def rules() -> list[dict[str, str]]:
+    """Return what is replaced, kind by kind, with its placeholder."""
+    return [{"kind": kind, "placeholder": f"<{kind.upper()}_1>", "what": what} for kind, what in KINDS.items()]
+
+
 def find(text: str, language: str) -> list[Found]:
     """Return what is personal or secret in a text, in its order and without overlaps."""
     chosen: list[Found] = []
