@@ -31,7 +31,7 @@ from modeling_axk1.files import atomic_folder
 from modeling_axk1.progress import progress_bar
 
 # The most bytes that one file of a package may have, decompressed: it is held in memory whole.
-MAX_FILE_BYTES = 256 * 2**20
+MAX_FILE_BYTES = 64 * 2**20
 
 
 def documents(source: Source, cache: Path, left_out: Counter[str] | None = None) -> Iterator[Document]:

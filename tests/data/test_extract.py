@@ -88,6 +88,11 @@ def test_mallard_pages_lose_their_metadata_and_keep_key_combinations_readable():
             '<table class="menu"><tr><td>Menu</td></tr></table>',
         ),
         (
+            "mdbook-html",
+            '<nav id="sidebar"><ol><li>Chapter</li></ol></nav><div id="menu-bar">Book</div><main><h1>Title</h1>'
+            "<p>See below.</p></main>",
+        ),
+        (
             "libreoffice-html",
             "<header><p>Help</p></header><aside>Contents</aside><h1>Title</h1><p>See below.</p><footer>x</footer>",
         ),

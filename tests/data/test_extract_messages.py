@@ -86,9 +86,10 @@ def test_properties_give_their_messages_with_escapes_resolved():
     text = (
         "# comment\n! comment\nkey.one=\\ud55c\\uad6d\\uc5b4 문장입니다.\n"
         "key\\:two = 긴 문장이 두 줄에 \\\n    걸쳐 있습니다.\\n새 줄입니다.\nempty=\n"
+        "days={{plural:%n%|one=하루|other=%n%일}} 뒤에 다시 오십시오.\n"
     )
     assert texts("properties", "ko.properties", text.encode()) == [
-        "한국어 문장입니다.\n\n긴 문장이 두 줄에 걸쳐 있습니다.\n새 줄입니다."
+        "한국어 문장입니다.\n\n긴 문장이 두 줄에 걸쳐 있습니다.\n새 줄입니다.\n\n%n%일 뒤에 다시 오십시오."
     ]
 
 

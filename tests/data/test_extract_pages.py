@@ -104,6 +104,11 @@ def test_crawl_descriptions_lose_their_keys_and_programs():
     assert blocks("crawl", "monsters.txt", text) == ["첫째 설명\n두 줄", "셋째"]
 
 
+def test_markdown_loses_its_table_of_keys_and_keeps_its_rules():
+    page = "---\nid: x\ntitle: y\n---\n# 제목\n\n본문입니다.\n\n---\n\n끝."
+    assert blocks("markdown", "a.md", page) == ["# 제목", "본문입니다.", "---", "끝."]
+
+
 def test_court_cases_and_opinions_become_one_text_each():
     cases = {"1": {"case_number": "釋字第1號", "main_text": "立法委員", "reasoning": "", "source_url": "x"}}
     (case,) = EXTRACTORS["court-opinions"]("cases.json", json.dumps(cases).encode())

@@ -16,7 +16,16 @@ from modeling_axk1.data.extract.human_eval import human_eval
 from modeling_axk1.data.extract.javascript_strings import javascript_strings
 from modeling_axk1.data.extract.json_strings import json_strings
 from modeling_axk1.data.extract.man_page import man_page
-from modeling_axk1.data.extract.markup import docbook_html, html, libreoffice_html, mallard, sphinx_html, texinfo_html
+from modeling_axk1.data.extract.markdown import markdown
+from modeling_axk1.data.extract.markup import (
+    docbook_html,
+    html,
+    libreoffice_html,
+    mallard,
+    mdbook_html,
+    sphinx_html,
+    texinfo_html,
+)
 from modeling_axk1.data.extract.plain_text import plain_text
 from modeling_axk1.data.extract.pod import pod
 from modeling_axk1.data.extract.properties import properties
@@ -44,6 +53,8 @@ EXTRACTORS: dict[str, Extractor] = {
     "libreoffice-html": _whole(libreoffice_html),
     "mallard": _whole(mallard),
     "man": man_page,
+    "markdown": _whole(markdown),
+    "mdbook-html": _whole(mdbook_html),
     "pod": _whole(pod),
     "properties": properties,
     "restructured-text": restructured_text,

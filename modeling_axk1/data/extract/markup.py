@@ -61,6 +61,9 @@ _TEXINFO_HTML = replace(
         {"nav_table", "nav-panel", "header", "footer", "menu", "contents", "summarycontents", "tocframe"}
     ),
 )
+_MDBOOK_HTML = replace(
+    _HTML, skip=_HTML.skip | {"nav", "noscript"}, skip_marked=frozenset({"sidebar", "menu-bar", "searchbar-outer"})
+)
 _LIBREOFFICE_HTML = replace(_HTML, skip=_HTML.skip | {"header", "footer", "aside", "nav", "noscript"})
 _MALLARD = _Markup(
     paragraphs=frozenset({"page", "section", "title", "subtitle", "p", "list", "steps", "terms", "table", "note"}),
@@ -197,6 +200,11 @@ def sphinx_html(name: str, data: bytes) -> list[Block]:
 def texinfo_html(name: str, data: bytes) -> list[Block]:
     """Extract an HTML page that Texinfo made, without its navigation."""
     return _html(name, data, _TEXINFO_HTML)
+
+
+def mdbook_html(name: str, data: bytes) -> list[Block]:
+    """Extract an HTML page of a book that mdBook made, without its navigation."""
+    return _html(name, data, _MDBOOK_HTML)
 
 
 def libreoffice_html(name: str, data: bytes) -> list[Block]:
