@@ -74,6 +74,7 @@ def quickstart(out: Path, settings: Settings, say: Say) -> Report:
     from modeling_axk1.hub.export import export
     from modeling_axk1.hub.server import serving
     from modeling_axk1.hub.verify import verify as verify_release
+    from modeling_axk1.tokenizer.recipe import Recipe
     from modeling_axk1.tokenizer.train import train as train_tokenizer
     from modeling_axk1.train.loop import Settings as TrainSettings
     from modeling_axk1.train.pretrain import plan, pretrain
@@ -93,7 +94,7 @@ def quickstart(out: Path, settings: Settings, say: Say) -> Report:
         "2/7 tokenizer",
         tokenizer,
         inputs={"data": _digest(data), "vocab_size": settings.vocab_size, "code": _code("tokenizer")},
-        make=lambda: train_tokenizer(data, tokenizer, settings.vocab_size),
+        make=lambda: train_tokenizer([data], tokenizer, Recipe(vocab_size=settings.vocab_size)),
     )
     train_settings = TrainSettings(steps=settings.steps, minutes=settings.minutes, seed=settings.seed)
     run.build(

@@ -2,54 +2,91 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Train a byte-level BPE tokenizer with the chat template.", no_args_is_help=True)
+app = typer.Typer(help="Train a byte-level BPE tokenizer, measure it and check it.", no_args_is_help=True)
 
-
-@app.callback()
-def _noun() -> None:
-    # A callback keeps `train` a subcommand: typer would merge a lone command into its noun.
-    pass
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command()
 def train(
-    dataset: Annotated[Path, typer.Argument(help="A dataset folder, as `axk1 data build` writes it.")],
+    datasets: Annotated[
+        list[Path], typer.Argument(help="Dataset folders, as `axk1 data build` writes them.", metavar="DATASET...")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; one that exists is replaced as a whole.")],
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="A recipe.toml: sizes, and the share of each language; without it all text counts once."),
+    ] = None,
     vocab_size: Annotated[
-        int, typer.Option("--vocab-size", help="Entries in all, special tokens included; a multiple of 128.")
-    ] = 4096,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the dataset and the size, write nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+        int | None,
+        typer.Option(
+            "--vocab-size",
+            help="Entries in all, special tokens included; a multiple of 128. By default the recipe's, or 4096.",
+            show_default=False,
+        ),
+    ] = None,
+    siblings: Annotated[
+        str, typer.Option(help="Entries of smaller tokenizers with the same first merges, such as 16384,32768.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check datasets and sizes, show what would be fed, write nothing.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Train a tokenizer on a dataset and measure it on held-out text.
+    """Train a tokenizer on datasets and measure it on held-out text.
 
     Writes what AutoTokenizer loads without any code from here
     (tokenizer.json, tokenizer_config.json, chat_template.jinja) and
-    report.json: how many tokens a byte of text needs, per language.
+    report.json: how many tokens a byte of text needs, per language. Smaller
+    siblings come into OUT/siblings/<entries>.
 
-    Example:
+    A recipe gives each language its share of the text that is fed; the
+    released one is tokenizer/recipe.toml. The same input gives the same bytes.
+
+    Examples:
       axk1 tokenizer train sample --out tokenizer-4k --vocab-size 4096
+      axk1 tokenizer train corpus --out tokenizer-160k --recipe tokenizer/recipe.toml
 
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
-    from modeling_axk1.data.dataset import check_sums
-    from modeling_axk1.tokenizer.train import check_vocab_size
+    from modeling_axk1.tokenizer.recipe import Recipe, read_recipe
+    from modeling_axk1.tokenizer.train import plan
     from modeling_axk1.tokenizer.train import train as train_tokenizer
 
+    chosen = read_recipe(recipe) if recipe else Recipe()
+    chosen = replace(chosen, vocab_size=vocab_size or chosen.vocab_size)
+    chosen = replace(chosen, siblings=_sizes(siblings) or chosen.siblings)
     if dry_run:
-        check_vocab_size(vocab_size)
-        check_sums(dataset)
-        typer.echo(json.dumps({"out": None, "vocab_size": vocab_size}) if as_json else "nothing written (dry run)")
+        fed = {language: round(size) for language, size in plan(datasets, chosen).fed.items()}
+        if as_json:
+            _print_json({"out": None, "vocab_size": chosen.vocab_size, "fed": fed})
+            return
+        for language, size in fed.items():
+            typer.echo(f"{language:>6}  {size:>13,} bytes would be fed")
+        typer.echo("nothing written (dry run)")
         return
-    report = train_tokenizer(dataset, out, vocab_size)
+    report = train_tokenizer(datasets, out, chosen)
     if as_json:
-        typer.echo(json.dumps({"out": str(out), "report": asdict(report)}, ensure_ascii=False, indent=2))
+        _print_json({"out": str(out), "report": asdict(report)})
         return
     for language, measured in report.validation.items():
         typer.echo(f"{language:>6}  {measured.tokens_per_byte:.4f} tokens per byte over {measured.bytes:,} bytes")
     typer.echo(f"{report.vocab_size:,} entries, {report.merges:,} merges from {report.training_bytes:,} bytes -> {out}")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    from modeling_axk1.errors import UsageError
+
+    try:
+        return tuple(int(size) for size in text.split(",") if size)
+    except ValueError:
+        raise UsageError(f"--siblings takes numbers with commas between, such as 16384,32768, got {text}") from None
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

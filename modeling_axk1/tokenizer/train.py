@@ -1,74 +1,105 @@
-"""Train a byte-level BPE tokenizer on a dataset and write the folder that AutoTokenizer loads.
+"""Train a tokenizer on datasets and write the folder that AutoTokenizer loads.
 
-The same dataset gives the same bytes: merges are chosen by count and then by id, and nothing that depends on the
-time or the machine is written.
+    OUT/tokenizer.json, tokenizer_config.json, chat_template.jinja, report.json
+    OUT/siblings/<entries>/   the same four of each smaller sibling
+
+The same datasets give the same bytes: merges are chosen by count and then by id, and nothing that depends on the time
+or the machine is written. Text is read twice, once for the sizes that the weights need, and never held.
 """
 
 import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modeling_axk1.checksums import SUMS_FILE
-from modeling_axk1.data.dataset import read_documents, read_texts
+from modeling_axk1.data.dataset import read_documents
+from modeling_axk1.data.document import Document
 from modeling_axk1.errors import TokenizerError
 from modeling_axk1.files import atomic_folder, sha256_file
 from modeling_axk1.progress import progress_bar
 from modeling_axk1.shipped import shipped
+from modeling_axk1.tokenizer.bpe import check_vocab_size, cut, learn
 from modeling_axk1.tokenizer.fertility import Fertility, measure_fertility
-from modeling_axk1.tokenizer.vocabulary import BOS, EOS, MARKS, PAD, PATTERN, SPECIAL_BLOCK, special_tokens
+from modeling_axk1.tokenizer.recipe import Recipe, Sizes, sample, weights
+from modeling_axk1.tokenizer.vocabulary import BOS, BYTES, EOS, PAD, SPECIAL_BLOCK
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 CONTEXT_TOKENS = 131_072
-_BYTES = 256
 
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What report.json holds: sizes, the dataset's fingerprint, and tokens per byte by language on validation text."""
+    """What report.json holds: sizes, the datasets' fingerprints, and tokens per byte by language on validation text.
+
+    `fed` is the text by language as it was weighted, in bytes; `training_bytes` is the sum.
+    """
 
     vocab_size: int
     special_tokens: int
     merges: int
     training_bytes: int
-    dataset_sha256: str
+    fed: dict[str, int]
+    dataset_sha256: list[str]
     validation: dict[str, Fertility]
 
 
-def train(dataset: Path, out: Path, vocab_size: int = 4096) -> TrainReport:
-    """Train on the dataset's train split and write tokenizer.json, its config, chat template and report to `out`.
+@dataclass(frozen=True)
+class Plan:
+    """How often the documents of each language and source will be fed, and what bytes of a language that gives."""
 
-    `vocab_size` counts every entry, special tokens included. Raises TokenizerError when it is no multiple of 128, too
-    small, or more than the text can fill; DataError when `dataset` is not a dataset as it was built.
+    weights: dict[tuple[str, str], float]
+    fed: dict[str, float]
+
+
+def train(datasets: Sequence[Path], out: Path, recipe: Recipe = Recipe()) -> TrainReport:  # noqa: B008 - frozen
+    """Train on the train splits and write tokenizer.json, its config, chat template and report, and siblings, to `out`.
+
+    Raises TokenizerError when a vocabulary's size is no multiple of 128, too small, or more than the text can fill;
+    DataError when a dataset is not as it was built.
     """
-    check_vocab_size(vocab_size)
-    tokenizer, training_bytes = _train_bpe(dataset, vocab_size)
-    report = TrainReport(
-        vocab_size=vocab_size,
-        special_tokens=SPECIAL_BLOCK,
-        merges=vocab_size - SPECIAL_BLOCK - _BYTES,
-        training_bytes=training_bytes,
-        dataset_sha256=sha256_file(dataset / SUMS_FILE),
-        validation=measure_fertility(tokenizer, read_documents(dataset, "validation")),
-    )
+    weight = plan(datasets, recipe).weights
+    fed: Counter[str] = Counter()
+    with progress_bar("tokenizer", total=None):
+        tokenizer = learn(_texts(sample(_documents(datasets, "train"), weight), fed), recipe.vocab_size)
+    fingerprints = [sha256_file(dataset / SUMS_FILE) for dataset in datasets]
     with atomic_folder(out) as folder:
-        tokenizer.save(str(folder / "tokenizer.json"), pretty=True)
-        _write_json(folder / "tokenizer_config.json", tokenizer_config())
-        template = shipped("tokenizer/chat_template.jinja").read_text(encoding="utf-8")
-        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-        _write_json(folder / "report.json", asdict(report))
-    return report
+        reports = [
+            _write(part, one, fed, fingerprints, measure_fertility(one, _documents(datasets, "validation")))
+            for part, one in [
+                (folder, tokenizer),
+                *((folder / "siblings" / str(size), cut(tokenizer, size)) for size in recipe.siblings),
+            ]
+        ]
+    return reports[0]
 
 
-def check_vocab_size(vocab_size: int) -> None:
-    """Raise TokenizerError unless `vocab_size` is a multiple of 128 with room for bytes and special tokens."""
-    if vocab_size % 128:
-        raise TokenizerError(f"vocab size must be a multiple of 128, got {vocab_size}")
-    least = -(-(_BYTES + SPECIAL_BLOCK + 1) // 128) * 128
-    if vocab_size < least:
-        raise TokenizerError(f"vocab size must be at least {least}, got {vocab_size}")
+def plan(datasets: Sequence[Path], recipe: Recipe) -> Plan:
+    """Check sizes and datasets and return the weights; raises as `train` does and writes nothing."""
+    for size in (recipe.vocab_size, *recipe.siblings):
+        check_vocab_size(size)
+    if any(size >= recipe.vocab_size for size in recipe.siblings):
+        raise TokenizerError(
+            f"a sibling must be smaller than the tokenizer's {recipe.vocab_size} entries, got {max(recipe.siblings)}"
+        )
+    sizes = measure_sizes(_documents(datasets, "train"))
+    weight = weights(sizes, recipe)
+    fed: defaultdict[str, float] = defaultdict(float)
+    for key, size in sizes.items():
+        fed[key[0]] += size * weight[key]
+    return Plan(weight, dict(sorted(fed.items())))
+
+
+def measure_sizes(documents: Iterable[Document]) -> Sizes:
+    """Return the bytes of text by language and source."""
+    sizes: Counter[tuple[str, str]] = Counter()
+    for document in documents:
+        sizes[document.language, document.source] += document.bytes
+    return dict(sizes)
 
 
 def tokenizer_config() -> dict[str, object]:
@@ -83,34 +114,41 @@ def tokenizer_config() -> dict[str, object]:
     }
 
 
-def _train_bpe(dataset: Path, vocab_size: int) -> "tuple[Tokenizer, int]":
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+def _documents(datasets: Sequence[Path], split: str) -> Iterator[Document]:
+    for dataset in datasets:
+        yield from read_documents(dataset, split)
 
-    texts = list(read_texts(dataset, "train"))
-    training_bytes = sum(len(text.encode()) for text in texts)
-    learner = Tokenizer(models.BPE())
-    learner.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PATTERN), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
+
+def _texts(documents: Iterable[Document], fed: Counter[str]) -> Iterator[str]:
+    for document in documents:
+        fed[document.language] += document.bytes
+        yield document.text
+
+
+def _write(
+    folder: Path,
+    tokenizer: "Tokenizer",
+    fed: Counter[str],
+    fingerprints: list[str],
+    validation: dict[str, Fertility],
+) -> TrainReport:
+    vocab_size = tokenizer.get_vocab_size()
+    report = TrainReport(
+        vocab_size=vocab_size,
+        special_tokens=SPECIAL_BLOCK,
+        merges=vocab_size - SPECIAL_BLOCK - BYTES,
+        training_bytes=fed.total(),
+        fed=dict(sorted(fed.items())),
+        dataset_sha256=fingerprints,
+        validation=validation,
     )
-    learner.decoder = decoders.ByteLevel()
-    learned_size = vocab_size - SPECIAL_BLOCK
-    trainer = trainers.BpeTrainer(
-        vocab_size=learned_size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    with progress_bar("tokenizer", total=None):
-        learner.train_from_iterator(texts, trainer)
-    reached = learner.get_vocab_size()
-    if reached < learned_size:
-        raise TokenizerError(
-            f"the dataset is too small for a vocabulary of {vocab_size}: its {training_bytes} bytes give "
-            f"{reached + SPECIAL_BLOCK} entries; ask for fewer, or train on more text"
-        )
-    # Special tokens go last, as in the release; the trainer itself would put them first.
-    learner.add_tokens([AddedToken(token, normalized=False, special=token not in MARKS) for token in special_tokens()])
-    return learner, training_bytes
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=True)
+    _write_json(folder / "tokenizer_config.json", tokenizer_config())
+    template = shipped("tokenizer/chat_template.jinja").read_text(encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    _write_json(folder / "report.json", asdict(report))
+    return report
 
 
 def _write_json(path: Path, value: object) -> None:

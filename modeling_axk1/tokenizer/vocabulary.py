@@ -7,6 +7,7 @@ those tokens and their places are this project's own choice.
 """
 
 SPECIAL_BLOCK = 149
+BYTES = 256
 
 BOS = "<|endoftext|>"
 PAD = "<|pad|>"

@@ -13,14 +13,17 @@ import torch
 from torch import Tensor
 
 from modeling_axk1.errors import TrainError
+from modeling_axk1.tokenizer.encoder import Encoder
 
 
 def token_stream(texts: Iterable[str], tokenizer: Any) -> np.ndarray:
     """Return all texts as one int32 array of token ids, each text followed by the tokenizer's bos (`<|endoftext|>`)."""
+    # What looks like a special token in a text is text; `split_special_tokens` would not hold for `<think>` and its
+    # like, which are marks and not special to transformers.
+    encoder = Encoder(tokenizer.backend_tokenizer)
     ids: list[int] = []
     for text in texts:
-        # What looks like a special token in a text is text.
-        ids += tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        ids += encoder.encode_text(text)
         ids.append(tokenizer.bos_token_id)
     return np.asarray(ids, dtype=np.int32)
 

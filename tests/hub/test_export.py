@@ -12,6 +12,7 @@ from modeling_axk1.data.build import plan_folder, write
 from modeling_axk1.errors import HubError
 from modeling_axk1.hub.card import model_card
 from modeling_axk1.hub.export import export
+from modeling_axk1.tokenizer.recipe import Recipe
 from modeling_axk1.tokenizer.train import train as train_tokenizer
 from modeling_axk1.train.loop import Settings
 from modeling_axk1.train.pretrain import plan, pretrain
@@ -30,7 +31,7 @@ def made(tmp_path_factory) -> tuple[Path, Path, Path]:
         text = " ".join(f"The {animal} counts to {number * k}." for k, animal in enumerate(["cat", "owl"] * 12))
         (source / f"{number:02}.txt").write_text(text)
     data = write(plan_folder(source, "en", "Apache-2.0"), root / "data").out
-    train_tokenizer(data, root / "tokenizer", vocab_size=512)
+    train_tokenizer([data], root / "tokenizer", Recipe(vocab_size=512))
     run = plan(data, root / "tokenizer", Settings(steps=2), "tiny", 4, 32)
     pretrain(run, root / "checkpoint", max_shard_bytes=300_000)
     return root / "checkpoint", root / "tokenizer", data

@@ -17,6 +17,7 @@ from transformers.generation import ContinuousBatchingConfig
 from modeling_axk1 import AXK1ForCausalLM
 from modeling_axk1.data.build import plan_folder, write
 from modeling_axk1.model import modeling_axk1
+from modeling_axk1.tokenizer.recipe import Recipe
 from modeling_axk1.tokenizer.train import train as train_tokenizer
 from tests.conftest import tiny_config
 
@@ -134,7 +135,7 @@ def checkpoint(tmp_path) -> Path:
         text = " ".join(f"The {animal} counts to {number * k}." for k, animal in enumerate(["cat", "owl"] * 12))
         (tmp_path / "text" / f"{number}.txt").write_text(text)
     data = write(plan_folder(tmp_path / "text", "en", "Apache-2.0"), tmp_path / "data").out
-    train_tokenizer(data, tmp_path / "model", vocab_size=512)
+    train_tokenizer([data], tmp_path / "model", Recipe(vocab_size=512))
     model_with(vocab_size=512).save_pretrained(tmp_path / "model")
     return tmp_path / "model"
 

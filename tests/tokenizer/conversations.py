@@ -1,4 +1,6 @@
-"""Conversations that show every rule of the chat template."""
+"""Conversations that show every rule of the chat template, and a strategy for any."""
+
+from hypothesis import strategies as st
 
 TOOLS = [
     {
@@ -68,3 +70,56 @@ CONVERSATIONS: dict[str, dict] = {
         "add_generation_prompt": True,
     },
 }
+
+# Texts with what the format is made of in them, whole and in parts.
+_PARTS = [
+    "<think>",
+    "</think>",
+    "<tool_call>",
+    "</tool_call>",
+    "<|im_end|>",
+    "<",
+    "\ufdd0",
+    "{",
+    '"',
+    "\n",
+    " ",
+    "글",
+    "a",
+]
+TEXT = st.lists(st.sampled_from(_PARTS), max_size=6).map("".join) | st.text(
+    st.characters(exclude_categories=["Cs"]), max_size=8
+)
+ARGUMENTS = st.dictionaries(TEXT, TEXT | st.integers() | st.none() | st.lists(TEXT, max_size=2), max_size=2)
+CALLS = st.lists(st.fixed_dictionaries({"name": TEXT, "arguments": ARGUMENTS}), max_size=3)
+
+
+def conversations() -> st.SearchStrategy[dict]:
+    """Any arguments of `render`: a system message or none, then turns in any order."""
+    turn = st.one_of(
+        st.fixed_dictionaries({"role": st.sampled_from(["user", "tool"]), "content": TEXT | st.none()}),
+        st.fixed_dictionaries(
+            {"role": st.just("assistant")},
+            optional={"content": TEXT | st.none(), "reasoning_content": TEXT | st.none(), "tool_calls": CALLS},
+        ),
+        st.fixed_dictionaries(
+            {"role": st.just("assistant"), "content": TEXT, "tool_calls": CALLS.map(lambda calls: _in_functions(calls))}
+        ),
+    )
+    system = st.lists(st.fixed_dictionaries({"role": st.just("system"), "content": TEXT}), max_size=1)
+    return st.fixed_dictionaries(
+        {
+            "messages": st.tuples(system, st.lists(turn, min_size=1, max_size=5)).map(
+                lambda parts: [*parts[0], *parts[1]]
+            )
+        },
+        optional={
+            "tools": st.just(TOOLS) | st.lists(st.fixed_dictionaries({"name": TEXT}), max_size=2),
+            "add_generation_prompt": st.booleans(),
+            "enable_thinking": st.booleans(),
+        },
+    )
+
+
+def _in_functions(calls: list[dict]) -> list[dict]:
+    return [{"type": "function", "function": call} for call in calls]

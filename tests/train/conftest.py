@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from modeling_axk1.data.build import plan_folder, write
+from modeling_axk1.tokenizer.recipe import Recipe
 from modeling_axk1.tokenizer.train import train
 
 
@@ -22,5 +23,5 @@ def dataset(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tokenizer(dataset, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("tokenizer") / "tokenizer"
-    train(dataset, out, vocab_size=512)
+    train([dataset], out, Recipe(vocab_size=512))
     return out
