@@ -89,7 +89,7 @@ def weights(sizes: Sizes, recipe: Recipe) -> dict[tuple[str, str], float]:
     available = dict.fromkeys(by_language, 0.0)
     for (language, _), kept in capped.items():
         available[language] += kept
-    total = recipe.text_bytes or sum(available.values())
+    total: float = recipe.text_bytes or sum(available.values())
     return {
         (language, source): min(recipe.max_repeats, shares.get(language, 0.0) * total / available[language])
         * capped[language, source]
