@@ -79,6 +79,100 @@ def train(
     typer.echo(f"{report.vocab_size:,} entries, {report.merges:,} merges from {report.training_bytes:,} bytes -> {out}")
 
 
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A tokenizer folder, as `axk1 tokenizer train` writes it.")],
+    sibling: Annotated[
+        Path | None, typer.Option(help="Another tokenizer, larger or smaller, that must have the same first merges.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a tokenizer before it is published; exit 1 with a list of what is wrong.
+
+    Any text and any bytes come back whole, special tokens have their ids and
+    flags, the size is a multiple of 128, the chat template says what the
+    Python renderer says, nothing that a user writes opens a turn, and
+    transformers loads the folder without code of ours.
+
+    Example: axk1 tokenizer check tokenizer-160k --sibling tokenizer-160k/siblings/32768
+
+    """
+    from modeling_axk1.tokenizer.check import check as find
+    from modeling_axk1.tokenizer.check import require_sound
+
+    found = find(folder, sibling)
+    if as_json:
+        _print_json({"folder": str(folder), "wrong": found})
+    else:
+        for name, wrong in found.items():
+            typer.echo(f"{name}: {'ok' if not wrong else f'{len(wrong)} wrong'}")
+            for line in wrong:
+                typer.echo(f"  {line}")
+    require_sound(found)
+
+
+@app.command()
+def report(
+    tokenizer: Annotated[Path, typer.Argument(help="A tokenizer folder, as `axk1 tokenizer train` writes it.")],
+    text: Annotated[
+        list[Path],
+        typer.Option(
+            "--text", help="What to measure on, again for more: a dataset (its validation split) or a .jsonl."
+        ),
+    ],
+    against: Annotated[
+        Path | None, typer.Option(help="The pinned tokenizers of others; by default the shipped tokenizer/peers.toml.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for their packages; by default ~/.cache/axk1/packages.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the result here, as JSON.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the languages' means here, as SVG (needs matplotlib).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be measured on; load no peers.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure tokens per byte and speed against the tokenizers of others.
+
+    Per language and register, all in one run. The text should be text that
+    the tokenizer was not trained on: .jsonl files of documents count as
+    unseen sources, a dataset's validation split as unseen documents of
+    sources that were seen. Packages of peers come by pip and npm, once.
+
+    Example:
+      axk1 tokenizer report tokenizer-160k --text corpus --text help.jsonl --out release/results/tokenizer_report.json
+
+    """
+    from modeling_axk1.data.packages import default_cache
+    from modeling_axk1.shipped import shipped
+    from modeling_axk1.tokenizer import report as reports
+
+    if dry_run:
+        rows = [
+            {"language": row.language, "register": row.register, "unseen": row.unseen, "bytes": row.bytes}
+            for row in reports.gather(text, reports.LIMIT)
+        ]
+        if as_json:
+            _print_json({"rows": rows})
+            return
+        for row in rows:
+            seen = "unseen source" if row["unseen"] else "unseen documents"
+            typer.echo(f"{row['language']:>6}  {row['register']:<20} {row['bytes']:>12,} bytes  {seen}")
+        return
+    result = reports.report(tokenizer, text, against or shipped("tokenizer/peers.toml"), cache or default_cache())
+    if out:
+        reports.write_report(result, out)
+    if plot:
+        from modeling_axk1.tokenizer.plot import draw
+
+        draw(result, plot)
+    if as_json:
+        _print_json(result)
+        return
+    typer.echo(reports.as_table(result))
+
+
 def _sizes(text: str) -> tuple[int, ...]:
     from modeling_axk1.errors import UsageError
 
