@@ -80,7 +80,7 @@ def gather(paths: Sequence[Path], limit: int) -> list[Text]:
     found: defaultdict[tuple[str, str, bool], list[str]] = defaultdict(list)
     size: defaultdict[tuple[str, str, bool], int] = defaultdict(int)
     for document, unseen in _documents(paths):
-        # In the order of their names: a register that no pattern knows is the source itself.
+        # A source that no pattern knows is a register of its own.
         register = next((name for pattern, name in registers if fnmatch(document.source, pattern)), document.source)
         key = (register, document.language, unseen)
         if size[key] < limit:
