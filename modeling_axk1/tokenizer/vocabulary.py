@@ -33,8 +33,8 @@ def special_tokens() -> list[str]:
     return [named.get(place, f"<|reserved_{place}|>") for place in range(SPECIAL_BLOCK)]
 
 
-# Text is cut into pieces that merges never cross. Rules, first match wins; what each is worth was measured, in
-# release/results/tokenizer_pretokenizer.json (benchmarks/tokenizer_pretokenizer.py).
+# Text is cut into pieces that merges never cross. Rules, first match wins; what each is worth,
+# benchmarks/tokenizer_pretokenizer.py measures.
 #   1. A run of letters of one script, with one space or sign before it: Hangul; Chinese characters and kana; all
 #      others. Hangul stands apart because Korean words end in particles, and a particle behind a word in another
 #      script ("Apache를") must not hang on to it. Kanji and kana stay together, because Japanese words mix them (行う).
