@@ -56,7 +56,7 @@ def verify(
         typer.echo(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
     _show_problems(report.problems)
     if not as_json:
-        verdict = "sound" if report.ok else f"{len(report.problems):,} problems"
+        verdict = "sound" if report.ok else counted(len(report.problems), "problem")
         typer.echo(
             f"{verdict}: {counted(report.tensors, 'tensor')} in {counted(report.shards, 'shard')}, "
             f"{report.parameters:,} parameters, {report.bytes:,} bytes"
@@ -188,7 +188,7 @@ def _show_check(report: "CheckReport", as_json: bool) -> None:
         typer.echo(json.dumps({"ok": report.ok, **asdict(report)}, indent=2))
     _show_problems(report.problems)
     if not as_json:
-        verdict = "as recorded" if report.ok else f"{len(report.problems):,} problems"
+        verdict = "as recorded" if report.ok else counted(len(report.problems), "problem")
         typer.echo(f"{verdict}: {report.files:,} files, {report.bytes:,} bytes")
         for line in report.checked:
             typer.echo(f"compared with {line}")
