@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from modeling_axk1.files import atomic_write_text, file_digests
+from modeling_axk1.files import atomic_write_text, file_digests, leads_out
 
 SUMS_FILE = "SHA256SUMS"
 
@@ -42,7 +42,7 @@ def parse_sums(raw: bytes) -> dict[str, str]:
         name = match[2]
         if not name.isprintable():
             raise ValueError(f"{where}: a path must be printable characters, got {ascii(name)[:60]}")
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        if leads_out(name):
             raise ValueError(f"{where}: a path must stay inside the folder, got {name[:60]!r}")
         name = PurePosixPath(name).as_posix()  # `find . -type f | xargs sha256sum` writes ./name
         if name in sums:

@@ -9,8 +9,22 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
+
+
+def user_cache() -> Path:
+    """Return the folder for what can be had again: $XDG_CACHE_HOME/axk1, by default ~/.cache/axk1.
+
+    Raises RuntimeError for a user without a home.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "axk1"
+
+
+def leads_out(name: str) -> bool:
+    """Whether a relative path that somebody else wrote, with slashes between its parts, may leave its folder."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts
 
 
 def part_name(path: Path) -> Path:

@@ -1,10 +1,11 @@
 """`axk1 data`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from modeling_axk1.cli.output import print_json
 
 if TYPE_CHECKING:
     from modeling_axk1.data.stats import Stats
@@ -78,7 +79,7 @@ def build(
     settings = Settings(work, workers or processes_for(plan), whole, keep_dropped)
     stats = run_dry(plan, settings) if dry_run else write(plan, out, settings).stats
     if as_json:
-        _print_json({"out": None if dry_run else str(out), "stats": asdict(stats)})
+        print_json({"out": None if dry_run else str(out), "stats": asdict(stats)})
         return
     _print_stats(stats)
     where = "nothing written (dry run)" if dry_run else f"-> {out}"
@@ -103,7 +104,7 @@ def check(dataset: Dataset, as_json: AsJson = False) -> None:
 
     problems = check_dataset(dataset)
     if as_json:
-        _print_json({"dataset": str(dataset), "problems": problems})
+        print_json({"dataset": str(dataset), "problems": problems})
     else:
         for problem in problems:
             typer.echo(problem)
@@ -143,7 +144,7 @@ def stats(
         if write:
             renew(dataset, measured)
     if as_json:
-        _print_json(asdict(measured))
+        print_json(asdict(measured))
         return
     _print_stats(measured)
     typer.echo(f"{measured.kept.documents:,} documents, {measured.kept.bytes:,} bytes")
@@ -172,7 +173,7 @@ def card(
         return
     names = outdated(dataset) if check else renew(dataset)
     if as_json:
-        _print_json({"dataset": str(dataset), "outdated" if check else "written": names})
+        print_json({"dataset": str(dataset), "outdated" if check else "written": names})
     else:
         for name in names:
             typer.echo(f"{'outdated' if check else 'written'}: {name}")
@@ -208,7 +209,7 @@ def sample(
 
     counts = make_sample(recipe or shipped("data_cards/sample"), out, source or ())
     if as_json:
-        _print_json({"out": str(out), "documents": counts, "sha256": file_digests(out)})
+        print_json({"out": str(out), "documents": counts, "sha256": file_digests(out)})
         return
     for name, count in counts.items():
         typer.echo(f"{name}: {count} documents")
@@ -226,7 +227,3 @@ def _print_stats(stats: "Stats") -> None:
             typer.echo(f"dropped {amount.documents:,} ({step}): {reason}")
     for reason, amount in stats.held_back.items():
         typer.echo(f"held back {amount.documents:,}: {reason}")
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,10 +1,11 @@
 """`axk1 tokenizer`."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from modeling_axk1.cli.output import print_json
 
 app = typer.Typer(help="Train a byte-level BPE tokenizer, measure it and check it.", no_args_is_help=True)
 
@@ -64,7 +65,7 @@ def train(
     if dry_run:
         fed = {language: round(size) for language, size in plan(datasets, chosen).fed.items()}
         if as_json:
-            _print_json({"out": None, "vocab_size": chosen.vocab_size, "fed": fed})
+            print_json({"out": None, "vocab_size": chosen.vocab_size, "fed": fed})
             return
         for language, size in fed.items():
             typer.echo(f"{language:>6}  {size:>13,} bytes would be fed")
@@ -72,7 +73,7 @@ def train(
         return
     report = train_tokenizer(datasets, out, chosen)
     if as_json:
-        _print_json({"out": str(out), "report": asdict(report)})
+        print_json({"out": str(out), "report": asdict(report)})
         return
     for language, measured in report.validation.items():
         typer.echo(f"{language:>6}  {measured.tokens_per_byte:.4f} tokens per byte over {measured.bytes:,} bytes")
@@ -102,7 +103,7 @@ def check(
 
     found = find(folder, sibling)
     if as_json:
-        _print_json({"folder": str(folder), "wrong": found})
+        print_json({"folder": str(folder), "wrong": found})
     else:
         for name, wrong in found.items():
             typer.echo(f"{name}: {'ok' if not wrong else f'{len(wrong)} wrong'}")
@@ -154,7 +155,7 @@ def report(
             for row in reports.gather(text, reports.LIMIT)
         ]
         if as_json:
-            _print_json({"rows": rows})
+            print_json({"rows": rows})
             return
         for row in rows:
             seen = "unseen source" if row["unseen"] else "unseen documents"
@@ -168,7 +169,7 @@ def report(
 
         draw(result, plot)
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     typer.echo(reports.as_table(result))
 
@@ -180,7 +181,3 @@ def _sizes(text: str) -> tuple[int, ...]:
         return tuple(int(size) for size in text.split(",") if size)
     except ValueError:
         raise UsageError(f"--siblings takes numbers with commas between, such as 16384,32768, got {text}") from None
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

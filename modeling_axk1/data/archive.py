@@ -12,10 +12,11 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, BinaryIO
 
 from modeling_axk1.errors import DataError
+from modeling_axk1.files import leads_out
 
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER = 60
@@ -84,7 +85,7 @@ def _tar_members(file: BinaryIO, package: str, left_out: Counter[str]) -> Iterat
             content = tar.extractfile(entry) if entry.isreg() else None
             if content is None:
                 left_out["a link or a special file of the package"] += 1
-            elif _leads_out(entry.name):
+            elif leads_out(entry.name):
                 left_out["a name that leads out of the package"] += 1
             else:
                 yield Member(entry.name.removeprefix("./"), package, content)
@@ -97,13 +98,8 @@ def _zip_members(file: BinaryIO, package: str, left_out: Counter[str]) -> Iterat
                 continue
             if entry.flag_bits & 1:
                 left_out["an encrypted file of the package"] += 1
-            elif _leads_out(entry.filename):
+            elif leads_out(entry.filename):
                 left_out["a name that leads out of the package"] += 1
             else:
                 with archive.open(entry) as content:
                     yield Member(entry.filename, package, content)
-
-
-def _leads_out(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.is_absolute() or ".." in path.parts

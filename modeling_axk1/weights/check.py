@@ -70,7 +70,7 @@ def check(
 
     manifest = own[1] if own and tensors else None
     checkpoint = scan_checkpoint(folder) if manifest else Checkpoint(folder)
-    report.problems += [*checkpoint.problems, *checkpoint.strangers]
+    report.problems += checkpoint.complaints
     # Whoever made a claim may have listed what we leave out, such as git's files.
     listed = {name for claim in claims for name in claim.digests if name not in listing.files}
     names = [*listing.files, *(name for name in sorted(listed) if is_there(folder, name))]

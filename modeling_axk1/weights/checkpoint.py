@@ -30,6 +30,11 @@ class Checkpoint:
     strangers: list[str] = field(default_factory=list)  # one line for each *.safetensors that does not belong here
     unread: set[str] = field(default_factory=set)  # tensors that the index places in shards that could not be read
 
+    @property
+    def complaints(self) -> list[str]:
+        """The problems, and the strangers as problems too."""
+        return [*self.problems, *self.strangers]
+
     def tensors(self) -> Iterator[tuple[str, str, TensorInfo]]:
         """Yield (shard, name, tensor) in the order of the shards' names and of the bytes in each."""
         for shard, header in self.shards.items():
@@ -68,7 +73,7 @@ def open_checkpoint(place: Path | Store, *, beside_others: bool = False) -> Chec
     Strangers are one too, unless the checkpoint may lie `beside_others`, as on a hub with another tool's format.
     """
     found = scan_checkpoint(place)
-    problems = found.problems if beside_others else [*found.problems, *found.strangers]
+    problems = found.problems if beside_others else found.complaints
     if problems:
         more = len(problems) - 1
         raise WeightsError(problems[0] + (f" (and {more:,} more: axk1 weights verify lists them)" if more else ""))

@@ -23,10 +23,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from modeling_axk1.errors import WeightsError
+from modeling_axk1.files import leads_out
 from modeling_axk1.weights.checkpoint import Checkpoint
 from modeling_axk1.weights.facts import Facts
 from modeling_axk1.weights.header import MAX_HEADER_BYTES
@@ -136,7 +137,7 @@ def _json(value: Any) -> str:
 
 def _file(name: str, entry: Any, what: str) -> FileEntry:
     check_name(name, what)
-    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+    if leads_out(name):
         raise WeightsError(f"{what}: a path must stay inside the folder, got {name:.60}")
     if not isinstance(entry, dict) or entry.keys() != {"size", "sha256"}:
         raise WeightsError(f"{what}: {name} must have size and sha256, and nothing else")

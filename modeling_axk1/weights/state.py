@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling_axk1.errors import UsageError
-from modeling_axk1.files import atomic_write_text
+from modeling_axk1.files import atomic_write_text, user_cache
 from modeling_axk1.weights.facts import Facts, Wanted
 
 VERSION = 1
@@ -27,11 +27,11 @@ def default_state(folder: Path) -> Path | None:
     None for a user without a home.
     """
     try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        cache = user_cache()
     except RuntimeError:
         return None
     key = hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
-    return cache / "axk1" / "weights" / f"{key}.json"
+    return cache / "weights" / f"{key}.json"
 
 
 class State:

@@ -7,10 +7,11 @@ from __future__ import annotations  # Buffer exists at run time from Python 3.12
 
 import os
 import threading
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from modeling_axk1.errors import WeightsError
+from modeling_axk1.files import leads_out
 from modeling_axk1.weights.header import MAX_HEADER_BYTES, Header, read_header
 from modeling_axk1.weights.strict_json import check_name
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 def check_file_name(file: str, place: str) -> None:
     """Refuse a name that cannot be shown on one line or leads out of `place`; raises WeightsError."""
     check_name(file, place)
-    pure = PurePosixPath(file)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in file:
+    if leads_out(file) or "\\" in file:
         raise WeightsError(f"a file name must stay inside the folder, got {file}")
 
 

@@ -76,7 +76,7 @@ def verify(
         tensors=len(tensors),
         parameters=sum(tensor.elements for tensor in tensors),
         bytes=sum(tensor.nbytes for tensor in tensors),
-        problems=[*checkpoint.problems, *checkpoint.strangers],
+        problems=checkpoint.complaints,
     )
     _check_config(checkpoint, report)
     sums = _sums(checkpoint, report) if checksums else None
