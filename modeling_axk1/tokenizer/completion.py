@@ -73,8 +73,10 @@ def _words_and_calls(reasoning: str, answer: Sequence[Piece]) -> Completion:
     while position < len(answer):
         piece = answer[position]
         if piece != Piece("<tool_call>", True):
-            content += piece.text
             position += 1
+            # Cut off between two calls, the line break belongs to the call that did not come.
+            if not (calls and piece.text == "\n" and position == len(answer)):
+                content += piece.text
             continue
         end = next((i for i in range(position + 1, len(answer)) if answer[i] == Piece("</tool_call>", True)), None)
         call = _call(_joined(answer[position + 1 : end]))

@@ -71,6 +71,11 @@ def generated(encoder, prompt: list[int], whole: list[int]) -> list[int]:
     return encoder.encode_text(encoder.decode(ids[:first]).removeprefix("\n")) + ids[first:]
 
 
+def test_cut_off_between_two_calls_the_content_stays_as_it_was():
+    text = 'Two.\n<tool_call>\n{"name": "a"}\n</tool_call>\n'
+    assert parse(text) == Completion("", "Two.", [{"name": "a"}])
+
+
 def test_a_completion_of_two_calls_gives_both():
     text = '둘 다.\n<tool_call>\n{"name": "a", "arguments": {}}\n</tool_call>\n<tool_call>\n{"name": "b"}\n</tool_call>'
     completion = parse(text + "<|im_end|>")
