@@ -27,6 +27,7 @@ class Recipe:
 
     Attributes:
         vocab_size: entries of the tokenizer, special tokens included.
+        superwords: how many of these entries are learned last, over more than one word.
         siblings: entries of smaller tokenizers with the same first merges.
         text_bytes: text to feed in all; 0 for as much as there is.
         shares: of these bytes by language; languages that are not named are left out. Empty: by size.
@@ -36,6 +37,7 @@ class Recipe:
     """
 
     vocab_size: int = 4096
+    superwords: int = 0
     siblings: tuple[int, ...] = ()
     text_bytes: int = 0
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class Recipe:
 
 _KEYS: dict[str, type] = {
     "vocab_size": int,
+    "superwords": int,
     "siblings": list,
     "text_bytes": int,
     "shares": dict,

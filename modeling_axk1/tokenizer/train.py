@@ -4,12 +4,13 @@
     OUT/siblings/<entries>/   the same four of each smaller sibling
 
 The same datasets give the same bytes: merges are chosen by count and then by id, and nothing that depends on the time
-or the machine is written. Text is read twice, once for the sizes that the weights need, and never held.
+or the machine is written. Text is read once for the sizes that the weights need, once to learn words and, for
+superwords, once more; it is never held.
 """
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from modeling_axk1.errors import TokenizerError
 from modeling_axk1.files import atomic_folder, sha256_file
 from modeling_axk1.progress import progress_bar
 from modeling_axk1.shipped import shipped
-from modeling_axk1.tokenizer.bpe import check_vocab_size, cut, learn
+from modeling_axk1.tokenizer.bpe import SMALLEST, check_vocab_size, cut, learn
 from modeling_axk1.tokenizer.fertility import Fertility, measure_fertility
 from modeling_axk1.tokenizer.recipe import Recipe, Sizes, sample, weights
 from modeling_axk1.tokenizer.vocabulary import BOS, BYTES, EOS, PAD, SPECIAL_BLOCK
@@ -36,10 +37,12 @@ CONTEXT_TOKENS = 131_072
 class TrainReport:
     """What report.json holds: sizes, the datasets' fingerprints, and tokens per byte by language on validation text.
 
-    `fed` is the text by language as it was weighted, in bytes; `training_bytes` is the sum.
+    `fed` is the text by language as it was weighted, in bytes; `training_bytes` is the sum. `superwords` are the merges
+    that were learned over more than one word.
     """
 
     vocab_size: int
+    superwords: int
     special_tokens: int
     merges: int
     training_bytes: int
@@ -62,14 +65,15 @@ def train(datasets: Sequence[Path], out: Path, recipe: Recipe = Recipe()) -> Tra
     Raises TokenizerError when a vocabulary's size is no multiple of 128, too small, or more than the text can fill;
     DataError when a dataset is not as it was built.
     """
-    weight = plan(datasets, recipe).weights
-    fed: Counter[str] = Counter()
+    texts = _Texts(datasets, plan(datasets, recipe).weights)
     with progress_bar("tokenizer", total=None):
-        tokenizer = learn(_texts(sample(_documents(datasets, "train"), weight), fed), recipe.vocab_size)
+        tokenizer = learn(texts, recipe.vocab_size, recipe.superwords)
     fingerprints = [sha256_file(dataset / SUMS_FILE) for dataset in datasets]
     with atomic_folder(out) as folder:
         reports = [
-            _write(part, one, fed, fingerprints, measure_fertility(one, _documents(datasets, "validation")))
+            _write(
+                part, one, recipe, texts.fed, fingerprints, measure_fertility(one, _documents(datasets, "validation"))
+            )
             for part, one in [
                 (folder, tokenizer),
                 *((folder / "siblings" / str(size), cut(tokenizer, size)) for size in recipe.siblings),
@@ -82,6 +86,11 @@ def plan(datasets: Sequence[Path], recipe: Recipe) -> Plan:
     """Check sizes and datasets and return the weights; raises as `train` does and writes nothing."""
     for size in (recipe.vocab_size, *recipe.siblings):
         check_vocab_size(size)
+    if recipe.superwords < 0 or recipe.vocab_size - recipe.superwords < SMALLEST:
+        most = recipe.vocab_size - SMALLEST
+        raise TokenizerError(
+            f"superwords must be from 0 to {most} of {recipe.vocab_size} entries, got {recipe.superwords}"
+        )
     if any(size >= recipe.vocab_size for size in recipe.siblings):
         raise TokenizerError(
             f"a sibling must be smaller than the tokenizer's {recipe.vocab_size} entries, got {max(recipe.siblings)}"
@@ -119,15 +128,24 @@ def _documents(datasets: Sequence[Path], split: str) -> Iterator[Document]:
         yield from read_documents(dataset, split)
 
 
-def _texts(documents: Iterable[Document], fed: Counter[str]) -> Iterator[str]:
-    for document in documents:
-        fed[document.language] += document.bytes
-        yield document.text
+class _Texts:
+    """The texts to train on, as often as they are asked for; `fed` counts the bytes of the last time, by language."""
+
+    def __init__(self, datasets: Sequence[Path], weight: Mapping[tuple[str, str], float]) -> None:
+        self.datasets, self.weight = datasets, weight
+        self.fed: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[str]:
+        self.fed.clear()
+        for document in sample(_documents(self.datasets, "train"), self.weight):
+            self.fed[document.language] += document.bytes
+            yield document.text
 
 
 def _write(
     folder: Path,
     tokenizer: "Tokenizer",
+    recipe: Recipe,
     fed: Counter[str],
     fingerprints: list[str],
     validation: dict[str, Fertility],
@@ -135,6 +153,7 @@ def _write(
     vocab_size = tokenizer.get_vocab_size()
     report = TrainReport(
         vocab_size=vocab_size,
+        superwords=max(0, vocab_size - (recipe.vocab_size - recipe.superwords)),
         special_tokens=SPECIAL_BLOCK,
         merges=vocab_size - SPECIAL_BLOCK - BYTES,
         training_bytes=fed.total(),
@@ -143,7 +162,7 @@ def _write(
         validation=validation,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"), pretty=True)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     _write_json(folder / "tokenizer_config.json", tokenizer_config())
     template = shipped("tokenizer/chat_template.jinja").read_text(encoding="utf-8")
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")

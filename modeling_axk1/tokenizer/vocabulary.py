@@ -33,10 +33,10 @@ def special_tokens() -> list[str]:
     return [named.get(place, f"<|reserved_{place}|>") for place in range(SPECIAL_BLOCK)]
 
 
-# Text is cut into pieces that merges never cross. Rules, first match wins; what each is worth,
-# benchmarks/tokenizer_pretokenizer.py measures.
-#   1. A run of letters of one script, with one space or sign before it: Hangul; Chinese characters and kana; all
-#      others. Hangul stands apart because Korean words end in particles, and a particle behind a word in another
+# Text is cut into pieces that merges never cross; WORDS says how while words are learned, PATTERN how after that, and
+# whenever text is encoded. Rules, first match wins; what each is worth, benchmarks/tokenizer_pretokenizer.py measures.
+#   1. A word is a run of letters of one script, with one space or sign before it: Hangul; Chinese characters and kana;
+#      all others. Hangul stands apart because Korean words end in particles, and a particle behind a word in another
 #      script ("Apache를") must not hang on to it. Kanji and kana stay together, because Japanese words mix them (行う).
 #      An English ending ('s, 't, 're ...) belongs to its word. Words are not cut at capitals (camelCase).
 #   2. Digits in groups of at most three, without the space before them: a number is spelt alike wherever it stands,
@@ -45,19 +45,28 @@ def special_tokens() -> list[str]:
 #      text ends lines so.
 #   4. White space: line breaks with what leads to them and the indentation behind them, then runs; always without the
 #      last space, which belongs to the next word.
+# In PATTERN, words that follow each other with one space, or a comma and one, are one piece: the last merges join
+# words to superwords such as " of the" or " 수 있습니다" (SuperBPE, arXiv 2503.13423). What was learned from words
+# alone has no token with a space behind a letter, so words come out as if each stood alone, and smaller siblings
+# without superwords use PATTERN too.
 # Every character falls under one rule, and ByteLevel then maps bytes one to one: nothing is ever lost.
 _BEFORE = r"[^\r\n\p{L}\p{M}\p{N}]?"
 _EAST_ASIAN = r"\p{Han}\p{Hiragana}\p{Katakana}々〆ー"
 _ENDING = r"(?:'(?i:s|t|re|ve|m|ll|d)(?!\p{L}))?"
 _INDENTATION = r"(?:[ \t]+(?!\S))?"
-RULES = {
-    "hangul": rf"{_BEFORE}\p{{Hangul}}+",
-    "east asian": rf"{_BEFORE}[{_EAST_ASIAN}]+",
-    "letters": rf"{_BEFORE}(?:(?![\p{{Hangul}}{_EAST_ASIAN}])[\p{{L}}\p{{M}}])+{_ENDING}",
+_LETTERS = {
+    "hangul": r"\p{Hangul}+",
+    "east asian": rf"[{_EAST_ASIAN}]+",
+    "letters": rf"(?:(?![\p{{Hangul}}{_EAST_ASIAN}])[\p{{L}}\p{{M}}])+{_ENDING}",
+}
+_OTHERS = {
     "digits": r"\p{N}{1,3}",
     "signs": rf" ?[^\s\p{{L}}\p{{M}}\p{{N}}]+(?:[\r\n]+{_INDENTATION})?",
     "lines": rf"\s*[\r\n]+{_INDENTATION}",
     "spaces": r"\s+(?!\S)",
     "space": r"\s+",
 }
-PATTERN = "|".join(RULES.values())
+_WORD = f"(?:{'|'.join(_LETTERS.values())})"
+RULES = {name: _BEFORE + letters for name, letters in _LETTERS.items()} | _OTHERS
+WORDS = "|".join(RULES.values())
+PATTERN = "|".join([f"{_BEFORE}{_WORD}(?:,? {_WORD})*", *_OTHERS.values()])

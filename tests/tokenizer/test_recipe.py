@@ -64,7 +64,7 @@ def test_the_recipe_of_the_release_is_one():
     ("text", "message"),
     [
         ("vocab_size = 'x'", "vocab_size must be of type int, got 'x'"),
-        ("size = 1", "unknown key 'size'; known are vocab_size, siblings, text_bytes"),
+        ("size = 1", "unknown key 'size'; known are vocab_size, superwords, siblings"),
         ("[shares]\nko = 0.5", "shares must sum to 1, got 0.5"),
         ("vocab_size", "recipe.toml: "),
     ],

@@ -1,11 +1,11 @@
 import pytest
 from tokenizers import Regex, pre_tokenizers
 
-from modeling_axk1.tokenizer.vocabulary import BOS, EOS, PAD, PATTERN, SPECIAL_BLOCK, special_tokens
+from modeling_axk1.tokenizer.vocabulary import BOS, EOS, PAD, PATTERN, SPECIAL_BLOCK, WORDS, special_tokens
 
 
-def pieces(text: str) -> list[str]:
-    split = pre_tokenizers.Split(Regex(PATTERN), behavior="isolated")
+def pieces(text: str, pattern: str) -> list[str]:
+    split = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
     return [piece for piece, _ in split.pre_tokenize_str(text)]
 
 
@@ -37,5 +37,22 @@ def test_the_known_ids_of_the_release_come_out_at_its_vocabulary_size():
         ("_name", ["_name"]),
     ],
 )
-def test_text_is_cut_where_the_rules_say(text, expected):
-    assert pieces(text) == expected
+def test_words_are_learned_from_text_cut_where_the_rules_say(text, expected):
+    assert pieces(text, WORDS) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I don't know", ["I don't know"]),
+        ("할 수 있습니다.", ["할 수 있습니다", "."]),
+        ("(of the, and", ["(of the, and"]),
+        ("Apache를 설치한다", ["Apache", "를 설치한다"]),
+        ("one  two,three. four\nfive", ["one", " ", " two", ",three", ".", " four", "\n", "five"]),
+        ("chapter 12 of it", ["chapter", " ", "12", " of it"]),
+        ("東京 で行う。", ["東京 で行う", "。"]),
+        ("    return self._name(x)", ["   ", " return self", "._", "name", "(x", ")"]),
+    ],
+)
+def test_words_with_one_space_or_a_comma_between_them_are_one_piece_when_text_is_encoded(text, expected):
+    assert pieces(text, PATTERN) == expected
