@@ -1,9 +1,10 @@
 """What each rule of the pre-tokenizer is worth: tokens per byte with the rule, and with what it might have been.
 
-    python benchmarks/tokenizer_pretokenizer.py TEXT... --measure UNSEEN... [--vocab-size N] [--bytes N] [--out FOLDER]
+    python benchmarks/tokenizer_pretokenizer.py TEXT... --unseen UNSEEN... [--vocab-size N] [--bytes N] [--out FOLDER]
 
-TEXT are datasets or .jsonl files of documents to train on, weighted as tokenizer/recipe.toml says but for the amount;
-UNSEEN are those to measure on. One small tokenizer is trained for each variant, on the same text, one change each.
+TEXT are datasets to train on, weighted as tokenizer/recipe.toml says but for the amount; UNSEEN are datasets, or .jsonl
+files of documents, to measure on. One small tokenizer is trained for each variant, on the same text, one change each:
+of the rules for words, by words alone; of superwords, with the share of the vocabulary that the recipe has of them.
 Differences between variants are much the same at any size of vocabulary, levels are not: compare within this table
 alone. Nothing is timed. Writes release/results/tokenizer_pretokenizer.json.
 """
@@ -25,10 +26,10 @@ from modeling_axk1.environment import environment
 from modeling_axk1.shipped import shipped
 from modeling_axk1.tokenizer.bpe import learn
 from modeling_axk1.tokenizer.peers import OfTokenizers
-from modeling_axk1.tokenizer.recipe import read_recipe, sample, weights
+from modeling_axk1.tokenizer.recipe import Recipe, read_recipe, sample, weights
 from modeling_axk1.tokenizer.report import Text, gather
 from modeling_axk1.tokenizer.train import measure_sizes
-from modeling_axk1.tokenizer.vocabulary import RULES
+from modeling_axk1.tokenizer.vocabulary import RULES, WORDS, over_words
 
 EAST_ASIAN = r"\p{Han}\p{Hiragana}\p{Katakana}々〆ー"
 OTHER = rf"(?![\p{{Hangul}}{EAST_ASIAN}])"
@@ -41,7 +42,7 @@ SIGNS = r" ?[^\s\p{L}\p{M}\p{N}]+"
 
 # What is changed -> the rules that change; None takes a rule away.
 VARIANTS: dict[str, dict[str, str | None]] = {
-    "as chosen": {},
+    "words as chosen": {},
     "line breaks without the indentation behind them": {"signs": rf"{SIGNS}[\r\n]*", "lines": r"\s*[\r\n]+"},
     "before Hangul a space alone": {"hangul": r" ?\p{Hangul}+"},
     "before Chinese and kana a space alone": {"east asian": rf" ?[{EAST_ASIAN}]+"},
@@ -61,12 +62,32 @@ VARIANTS: dict[str, dict[str, str | None]] = {
     "digits in pairs": {"digits": r"\p{N}{1,2}"},
     "digits with the space before them": {"digits": r" ?\p{N}{1,3}"},
 }
+# What superwords reach over, and what part of the vocabulary they are; the recipe's part where there is no number.
+SUPERWORDS: dict[str, tuple[str, float | None]] = {
+    "superwords as chosen": (",? ", None),
+    "a tenth of superwords": (",? ", 0.1),
+    "three tenths of superwords": (",? ", 0.3),
+    "superwords over spaces alone": (" ", None),
+    "superwords over hyphens and apostrophes too": ("(?:,? |['’-])", None),
+}
 
 
 def documents(paths: list[Path]) -> Iterator[Document]:
     """Read what to train on."""
     for path in paths:
         yield from read_jsonl(path) if path.suffix == ".jsonl" else read_documents(path, "train")
+
+
+def variants(vocab_size: int, recipe: Recipe) -> dict[str, tuple[str, str, int]]:
+    """Return how each variant cuts text while words are learned and after that, and its superwords."""
+    found = {}
+    for name, changes in VARIANTS.items():
+        pattern = "|".join(rule for rule in (RULES | changes).values() if rule)
+        found[name] = (pattern, pattern, 0)
+    for name, (between, part) in SUPERWORDS.items():
+        part = recipe.superwords / recipe.vocab_size if part is None else part
+        found[name] = (WORDS, over_words(between), round(part * vocab_size))
+    return found
 
 
 def mean_by_language(tokenizer: OfTokenizers, rows: list[Text]) -> dict[str, float]:
@@ -81,7 +102,7 @@ def main() -> None:
     """Train, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", type=Path, nargs="+", metavar="TEXT")
-    parser.add_argument("--measure", type=Path, nargs="+", required=True, metavar="UNSEEN")
+    parser.add_argument("--unseen", type=Path, nargs="+", required=True, metavar="UNSEEN")
     parser.add_argument("--vocab-size", type=int, default=32_768)
     parser.add_argument("--bytes", type=int, default=24_000_000)
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER", help="where to write")
@@ -91,16 +112,15 @@ def main() -> None:
     recipe = replace(recipe, text_bytes=options.bytes)
     weight = weights(measure_sizes(documents(options.text)), recipe)
     texts = [document.text for document in sample(documents(options.text), weight)]
-    rows = gather(options.measure, limit=500_000)
+    rows = gather([], options.unseen, limit=500_000)
     runs: list[dict[str, object]] = []
     chosen: dict[str, float] = {}
-    for name, changes in VARIANTS.items():
-        pattern = "|".join(rule for rule in (RULES | changes).values() if rule)
-        tokenizer = OfTokenizers(learn(texts, options.vocab_size, pattern).to_str())
+    for name, (words, pattern, superwords) in variants(options.vocab_size, recipe).items():
+        tokenizer = OfTokenizers(learn(texts, options.vocab_size, superwords, words, pattern).to_str())
         by = mean_by_language(tokenizer, rows)
         chosen = chosen or by
         more = {language: round(100 * (value / chosen[language] - 1), 2) for language, value in by.items()}
-        runs.append({"variant": name, "tokens_per_byte": by, "percent_more_tokens": more})
+        runs.append({"variant": name, "superwords": superwords, "tokens_per_byte": by, "percent_more_tokens": more})
         print(f"{name:<50}", more if runs[1:] else by, file=sys.stderr, flush=True)
     result = {
         "command": "python benchmarks/tokenizer_pretokenizer.py",

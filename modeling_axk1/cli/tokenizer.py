@@ -116,11 +116,13 @@ def check(
 def report(
     tokenizer: Annotated[Path, typer.Argument(help="A tokenizer folder, as `axk1 tokenizer train` writes it.")],
     text: Annotated[
-        list[Path],
-        typer.Option(
-            "--text", help="What to measure on, again for more: a dataset (its validation split) or a .jsonl."
-        ),
-    ],
+        list[Path] | None,
+        typer.Option(help="A dataset that it was trained on, again for more: the validation split is measured."),
+    ] = None,
+    unseen: Annotated[
+        list[Path] | None,
+        typer.Option(help="A dataset or a .jsonl of documents, all from sources that it was not trained on."),
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(help="The pinned tokenizers of others; by default the shipped tokenizer/peers.toml.")
     ] = None,
@@ -136,13 +138,12 @@ def report(
 ) -> None:
     """Measure tokens per byte and speed against the tokenizers of others.
 
-    Per language and register, all in one run. The text should be text that
-    the tokenizer was not trained on: .jsonl files of documents count as
-    unseen sources, a dataset's validation split as unseen documents of
-    sources that were seen. Packages of peers come by pip and npm, once.
+    Per language and register, all in one run. A language's mean is over text
+    from unseen sources; held-out documents of sources that were seen flatter
+    a tokenizer. Packages of peers come by pip and npm, once.
 
     Example:
-      axk1 tokenizer report tokenizer-160k --text corpus --text help.jsonl --out release/results/tokenizer_report.json
+      axk1 tokenizer report tokenizer-160k --unseen evaluation --text corpus --out release/results/tokenizer_report.json
 
     """
     from modeling_axk1.data.packages import default_cache
@@ -152,7 +153,7 @@ def report(
     if dry_run:
         rows = [
             {"language": row.language, "register": row.register, "unseen": row.unseen, "bytes": row.bytes}
-            for row in reports.gather(text, reports.LIMIT)
+            for row in reports.gather(text or [], unseen or [], reports.LIMIT)
         ]
         if as_json:
             print_json({"rows": rows})
@@ -161,7 +162,8 @@ def report(
             seen = "unseen source" if row["unseen"] else "unseen documents"
             typer.echo(f"{row['language']:>6}  {row['register']:<20} {row['bytes']:>12,} bytes  {seen}")
         return
-    result = reports.report(tokenizer, text, against or shipped("tokenizer/peers.toml"), cache or default_cache())
+    pinned, folder = against or shipped("tokenizer/peers.toml"), cache or default_cache()
+    result = reports.report(tokenizer, text or [], unseen or [], pinned, folder)
     if out:
         reports.write_report(result, out)
     if plot:

@@ -30,12 +30,14 @@ def check_vocab_size(vocab_size: int) -> None:
         raise TokenizerError(f"vocab size must be at least {SMALLEST}, got {vocab_size}")
 
 
-def learn(texts: Iterable[str], vocab_size: int, superwords: int = 0, words: str = WORDS) -> "Tokenizer":
+def learn(
+    texts: Iterable[str], vocab_size: int, superwords: int = 0, words: str = WORDS, pattern: str = PATTERN
+) -> "Tokenizer":
     """Return a tokenizer of `vocab_size` entries in all, the last `superwords` learned ones over more than one word.
 
-    `words` says how text is cut while words are learned. Texts are counted as they come and not kept: memory grows with
-    the number of different pieces. With `superwords` they are read twice, and a piece is several words. The same texts
-    give the same tokenizer. Raises TokenizerError when they can't fill the vocabulary.
+    `words` says how text is cut while words are learned, `pattern` how after that. Texts are counted as they come and
+    not kept: memory grows with the number of different pieces. With `superwords` they are read twice, and a piece is
+    several words. The same texts give the same tokenizer. Raises TokenizerError when they can't fill the vocabulary.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -50,14 +52,14 @@ def learn(texts: Iterable[str], vocab_size: int, superwords: int = 0, words: str
     vocab: dict[str, int] = model["vocab"]
     merges: list[list[str]] = model["merges"]
     if superwords and len(vocab) == learned:
-        learner.pre_tokenizer = _pre_tokenizer(PATTERN)
+        learner.pre_tokenizer = _pre_tokenizer(pattern)
         add_superwords(learner, texts, vocab, merges, superwords)
     if (reached := len(vocab) + SPECIAL_BLOCK) < vocab_size:
         raise TokenizerError(
             f"the text is too small for a vocabulary of {vocab_size}: it gives {reached} entries; "
             "ask for fewer, or train on more text"
         )
-    return _assembled(vocab, merges)
+    return _assembled(vocab, merges, pattern)
 
 
 def cut(tokenizer: "Tokenizer", vocab_size: int) -> "Tokenizer":
@@ -69,15 +71,16 @@ def cut(tokenizer: "Tokenizer", vocab_size: int) -> "Tokenizer":
         raise TokenizerError(f"a sibling must have at most the {have} entries of its tokenizer, got {vocab_size}")
     learned = vocab_size - SPECIAL_BLOCK
     vocab = {token: number for token, number in content["model"]["vocab"].items() if number < learned}
-    return _assembled(vocab, content["model"]["merges"][: learned - BYTES])
+    pattern = content["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"]
+    return _assembled(vocab, content["model"]["merges"][: learned - BYTES], pattern)
 
 
-def _assembled(vocab: dict[str, int], merges: list[list[str]]) -> "Tokenizer":
+def _assembled(vocab: dict[str, int], merges: list[list[str]], pattern: str) -> "Tokenizer":
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 
     tokenizer = Tokenizer(models.BPE(vocab, [(left, right) for left, right in merges]))
     tokenizer.normalizer = normalizers.Replace(NORMALIZER["pattern"]["String"], NORMALIZER["content"])
-    tokenizer.pre_tokenizer = _pre_tokenizer(PATTERN)
+    tokenizer.pre_tokenizer = _pre_tokenizer(pattern)
     tokenizer.decoder = decoders.ByteLevel()
     # Special tokens go last, as in the release. Not normalized: they are looked for before escapes are undone.
     tokenizer.add_tokens(

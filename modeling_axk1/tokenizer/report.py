@@ -16,7 +16,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from modeling_axk1.data.dataset import read_documents
+from modeling_axk1.data.dataset import SPLITS, read_documents
 from modeling_axk1.data.document import Document
 from modeling_axk1.data.read import read_jsonl
 from modeling_axk1.environment import environment
@@ -44,13 +44,14 @@ class Text:
         return sum(len(text.encode()) for text in self.texts)
 
 
-def report(tokenizer: Path, texts: Sequence[Path], peers: Path, cache: Path, limit: int = LIMIT) -> dict[str, Any]:
+def report(
+    tokenizer: Path, held_out: Sequence[Path], unseen: Sequence[Path], peers: Path, cache: Path, limit: int = LIMIT
+) -> dict[str, Any]:
     """Measure the tokenizer of a folder against all of `peers` in one run; of a row at most `limit` bytes.
 
-    `texts` are datasets, of which the validation split is measured, and .jsonl files of documents, which are unseen.
-    Raises TokenizerError or DataError when a peer or a text can't be read.
+    See `gather` for `held_out` and `unseen`. Raises TokenizerError or DataError when a peer or a text can't be read.
     """
-    rows = gather(texts, limit)
+    rows = gather(held_out, unseen, limit)
     if not rows:
         raise TokenizerError("there is no text to measure on")
     ours = OfTokenizers((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
@@ -74,19 +75,30 @@ def report(tokenizer: Path, texts: Sequence[Path], peers: Path, cache: Path, lim
     }
 
 
-def gather(paths: Sequence[Path], limit: int) -> list[Text]:
-    """Read the texts to measure on, by register and language, each row up to `limit` bytes."""
+def gather(held_out: Sequence[Path], unseen: Sequence[Path], limit: int) -> list[Text]:
+    """Read the texts to measure on, by register and language, each row up to `limit` bytes in the order of hashes.
+
+    `held_out` are datasets that the tokenizer was trained on, of which the validation split counts; `unseen` are
+    datasets, or .jsonl files of documents, of whose sources it has seen nothing.
+    """
     registers = _registers()
-    found: defaultdict[tuple[str, str, bool], list[str]] = defaultdict(list)
-    size: defaultdict[tuple[str, str, bool], int] = defaultdict(int)
-    for document, unseen in _documents(paths):
+    rows: defaultdict[tuple[str, str, bool], list[Document]] = defaultdict(list)
+    for document, is_unseen in _documents(held_out, unseen):
         # A source that no pattern knows is a register of its own.
         register = next((name for pattern, name in registers if fnmatch(document.source, pattern)), document.source)
-        key = (register, document.language, unseen)
-        if size[key] < limit:
-            size[key] += document.bytes
-            found[key].append(document.text)
-    return [Text(*key, texts) for key, texts in sorted(found.items(), key=lambda item: (item[0][1], item[0]))]
+        rows[register, document.language, is_unseen].append(document)
+    by_language = sorted(rows.items(), key=lambda item: (item[0][1], item[0]))
+    return [Text(*key, _up_to(limit, documents)) for key, documents in by_language]
+
+
+def _up_to(limit: int, documents: Iterable[Document]) -> list[str]:
+    """Return texts until there are `limit` bytes, in an order that nobody chose: no one source fills a row."""
+    texts, size = [], 0
+    for document in sorted(documents, key=lambda one: one.sha256):
+        if size < limit:
+            texts.append(document.text)
+            size += document.bytes
+    return texts
 
 
 def measure(row: Text, subjects: Mapping[str, Peer]) -> dict[str, Any]:
@@ -185,11 +197,14 @@ def _count(subject: Peer, texts: Sequence[str]) -> int:
     return sum(len(ids) for batch in batches for ids in subject.encode(batch))
 
 
-def _documents(paths: Sequence[Path]) -> Iterator[tuple[Document, bool]]:
-    for path in paths:
-        unseen = path.suffix == ".jsonl"
-        for document in read_jsonl(path) if unseen else read_documents(path, "validation"):
-            yield document, unseen
+def _documents(held_out: Sequence[Path], unseen: Sequence[Path]) -> Iterator[tuple[Document, bool]]:
+    for dataset in held_out:
+        yield from ((document, False) for document in read_documents(dataset, "validation"))
+    for path in unseen:
+        if path.suffix == ".jsonl":
+            yield from ((document, True) for document in read_jsonl(path))
+        else:
+            yield from ((document, True) for split in SPLITS for document in read_documents(path, split))
 
 
 def _registers() -> list[tuple[str, str]]:

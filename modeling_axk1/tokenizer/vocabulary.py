@@ -69,4 +69,11 @@ _OTHERS = {
 _WORD = f"(?:{'|'.join(_LETTERS.values())})"
 RULES = {name: _BEFORE + letters for name, letters in _LETTERS.items()} | _OTHERS
 WORDS = "|".join(RULES.values())
-PATTERN = "|".join([f"{_BEFORE}{_WORD}(?:,? {_WORD})*", *_OTHERS.values()])
+
+
+def over_words(between: str) -> str:
+    """Return the pattern in which words with `between` between them are one piece."""
+    return "|".join([f"{_BEFORE}{_WORD}(?:{between}{_WORD})*", *_OTHERS.values()])
+
+
+PATTERN = over_words(",? ")

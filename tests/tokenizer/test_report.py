@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 
+from modeling_axk1.data.dataset import SPLITS, read_texts
 from modeling_axk1.data.document import Document
 from modeling_axk1.errors import TokenizerError
 from modeling_axk1.shipped import shipped
@@ -97,20 +98,27 @@ def texts(tmp_path):
 
 
 def test_texts_are_sorted_by_language_and_register_and_say_whether_their_source_was_seen(texts, sample_dataset):
-    rows = gather([texts, sample_dataset], limit=10_000)
+    rows = gather([sample_dataset], [texts], limit=10_000)
     found = {(row.language, row.register, row.unseen) for row in rows}
     assert {("ko", "manuals", True), ("en", "narrative", True), ("en", "elsewhere", True)} <= found
     assert ("ko", "manuals", False) in found
     assert [row.language for row in rows] == sorted(row.language for row in rows)
 
 
+def test_of_an_unseen_dataset_every_split_is_measured(sample_dataset):
+    found = gather([], [sample_dataset], limit=10**9)
+    whole = [text for split in SPLITS for text in read_texts(sample_dataset, split)]
+    assert sorted(text for row in found for text in row.texts) == sorted(whole)
+    assert all(row.unseen for row in found)
+
+
 def test_no_row_is_much_longer_than_asked_for(sample_dataset):
-    longest = max(len(row.texts[-1].encode()) for row in gather([sample_dataset], limit=1))
-    assert max(row.bytes for row in gather([sample_dataset], limit=1)) <= longest
+    longest = max(len(row.texts[-1].encode()) for row in gather([sample_dataset], [], limit=1))
+    assert max(row.bytes for row in gather([sample_dataset], [], limit=1)) <= longest
 
 
 def test_the_report_holds_tokens_per_byte_ratios_and_speed(trained, peers, texts, tmp_path):
-    result = report(trained[0], [texts], *peers)
+    result = report(trained[0], [], [texts], *peers)
     assert result["entries"]["ours"] == 4096
     row = next(row for row in result["rows"] if (row["language"], row["register"]) == ("en", "narrative"))
     # The peer of that format is our own file, the others know hardly more than bytes.
@@ -174,7 +182,7 @@ def test_peers_that_are_none_are_refused(tmp_path, text, message):
 
 
 def test_the_command_prints_a_table_draws_a_plot_and_a_dry_run_only_counts(trained, peers, texts, tmp_path, run_axk1):
-    command = ["tokenizer", "report", trained[0], "--text", texts, "--against", peers[0], "--cache", peers[1]]
+    command = ["tokenizer", "report", trained[0], "--unseen", texts, "--against", peers[0], "--cache", peers[1]]
     dry = run_axk1(*command, "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert "en  narrative" in dry.stdout
