@@ -1,31 +1,59 @@
-"""The dataset card (README.md) and LICENSE, written from the recipe and the measured numbers."""
+"""The dataset card (README.md) and LICENSE, written from the recipe and the measured numbers.
 
-from collections.abc import Iterable
+The card answers the questions of "Datasheets for Datasets" (https://arxiv.org/abs/1803.09010) under its seven headings.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from modeling_axk1.data.croissant import COLUMNS
+from modeling_axk1.data.decontaminate import CHARACTERS, WORDS
+from modeling_axk1.data.metadata import hub_metadata
+from modeling_axk1.data.near_duplicates import THRESHOLD
+from modeling_axk1.data.read import MAX_DOCUMENT_BYTES
 from modeling_axk1.data.recipe import Recipe
 from modeling_axk1.data.stats import Amount, Stats
-from modeling_axk1.errors import DataError
 from modeling_axk1.shipped import shipped
 
-# The hub's own size classes: upper bounds in documents.
-_SIZES = (
-    (1_000, "n<1K"),
-    (10_000, "1K<n<10K"),
-    (100_000, "10K<n<100K"),
-    (1_000_000, "100K<n<1M"),
-    (10_000_000, "1M<n<10M"),
-    (100_000_000, "10M<n<100M"),
-    (1_000_000_000, "100M<n<1B"),
-)
-# Licences that the hub has an identifier for; a dataset with any other one says "other" and names them.
-_HUB_LICENSES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "bsd-3-clause"}
+# What a step does, for readers who do not read code.
+_STEPS = {
+    "read": f"drops texts longer than {MAX_DOCUMENT_BYTES:,} bytes: that is data, not text",
+    "licence": "keeps texts under the licences of this card; drops others, known or not",
+    "normalise": "one form of Unicode (NFC), of line ends and of spaces; wrongly decoded text is repaired or dropped",
+    "length": "drops texts too short to learn from, and those with endless lines",
+    "language": "drops texts that are not in the language their source states",
+    "quality": "drops what counting shows to be lists, tables, boilerplate or repetition",
+    "pii": "replaces personal data and secrets by placeholders such as `<EMAIL_1>`",
+    "decontaminate": f"drops texts that share {WORDS} words, or {CHARACTERS} characters, in a row with texts to "
+    "evaluate on",
+    "duplicates": "drops texts that are there already, character for character",
+    "near_duplicates": f"drops texts whose runs of words are at least {THRESHOLD:.0%} those of a text that is there "
+    "already (MinHash)",
+}
 # What is not known of a dataset whose recipe does without a step.
 _GAPS = {
     "language": "Language was not identified by a model: it is what the source says.",
+    "quality": "No step looked at the quality of the text.",
+    "decontaminate": "It was not kept apart from any texts to evaluate on.",
     "near_duplicates": "Near-duplicates were not searched for.",
     "pii": "No step looked for personal data.",
 }
+# How many of the largest sources are named before the reader asks for all.
+_LARGEST = 10
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """A step's line in the card: what came to it, what it dropped of that, and how many documents here it changed."""
+
+    name: str
+    parameters: dict[str, Any]
+    what: str
+    dropped: Amount
+    share: float
+    changed: int
 
 
 def render_card(recipe: Recipe, stats: Stats) -> str:
@@ -38,41 +66,20 @@ def render_card(recipe: Recipe, stats: Stats) -> str:
     )
     template = environment.from_string(shipped("release/cards/data_card.md.jinja").read_text(encoding="utf-8"))
     metadata = yaml.safe_dump(hub_metadata(recipe, stats), sort_keys=False, allow_unicode=True)
+    by_size = dict(sorted(stats.by_source.items(), key=lambda item: (-item[1].bytes, item[0])))
     return template.render(
         recipe=recipe,
         stats=stats,
         metadata=metadata,
         total={language: sum(splits.values(), Amount()) for language, splits in stats.by_language.items()},
-        steps={*(step["name"] for step in recipe.steps), *recipe.corpus_steps},
-        gaps_of_steps=_GAPS,
+        sources=by_size,
+        largest=dict(list(by_size.items())[:_LARGEST]),
+        clients=dict(sorted(Counter(source.client for source in recipe.sources).items())),
+        left_out=_totals(stats.left_out),
+        steps=_steps(recipe, stats),
+        columns=COLUMNS,
+        gaps=[gap for step, gap in _GAPS.items() if step not in recipe.step_names],
     )
-
-
-def hub_metadata(recipe: Recipe, stats: Stats) -> dict[str, Any]:
-    """Return the card's YAML header as the hub specifies it: licence, languages, size, configs with their files."""
-    used = sorted(license.lower() for license in stats.by_license)
-    if set(used) <= _HUB_LICENSES:
-        license: dict[str, Any] = {"license": used[0] if len(used) == 1 else used}
-    else:
-        license = {"license": "other", "license_name": "-and-".join(used), "license_link": "LICENSE"}
-    by_licence = [(config, f"data/{config}/*", splits) for config, splits in stats.by_config.items()]
-    by_language = [(language, f"data/*/{language}", splits) for language, splits in stats.by_language.items()]
-    if both := sorted(set(stats.by_config) & set(stats.by_language)):
-        raise DataError(f"a config is named after a licence or a language, {both[0]!r} is both")
-    return {
-        **license,
-        "language": sorted(stats.by_language),
-        "pretty_name": recipe.pretty_name,
-        "size_categories": [next((name for bound, name in _SIZES if stats.kept.documents < bound), "n>1B")],
-        "task_categories": ["text-generation"],
-        "configs": [
-            {"config_name": "default", "default": True, "data_files": _data_files("data/*/*", stats.by_split)},
-            *(
-                {"config_name": name, "data_files": _data_files(folder, splits)}
-                for name, folder, splits in [*by_licence, *by_language]
-            ),
-        ],
-    }
 
 
 def licence_notice(recipe: Recipe) -> str:
@@ -89,5 +96,25 @@ def licence_notice(recipe: Recipe) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _data_files(folder: str, splits: Iterable[str]) -> list[dict[str, str]]:
-    return [{"split": split, "path": f"{folder}/{split}-*.parquet"} for split in splits]
+def _totals(left_out: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Sum up by reason, the most frequent first."""
+    totals: Counter[str] = Counter()
+    for reasons in left_out.values():
+        totals.update(reasons)
+    return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _steps(recipe: Recipe, stats: Stats) -> list[StepRow]:
+    parameters = {step["name"]: {key: value for key, value in step.items() if key != "name"} for step in recipe.steps}
+    names = [*(["read"] if "read" in stats.dropped else []), "licence", *recipe.step_names]
+    return [
+        StepRow(
+            name,
+            parameters.get(name, {}) | recipe.corpus_steps.get(name, {}),
+            _STEPS[name],
+            sum(stats.dropped.get(name, {}).values(), Amount()),
+            stats.share_dropped(name),
+            stats.changed_by_step.get(name, 0),
+        )
+        for name in names
+    ]

@@ -9,7 +9,7 @@ from html import escape
 
 from modeling_axk1.data.stats import Stats
 
-_COLOURS = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#9a6700", "#57606a", "#0a7ea4")
+_COLOURS = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#9a6700", "#0a7ea4", "#57606a")
 _INK = "#6e7781"
 _WIDTH = 720
 _LEFT, _RIGHT = 60, 20
@@ -22,26 +22,27 @@ def figures(stats: Stats) -> dict[str, str]:
 
 
 def composition(stats: Stats) -> str:
-    """Draw a bar per language, as long as its text, divided by licence."""
-    by_language: dict[str, dict[str, int]] = {language: {} for language in stats.by_language}
+    """Draw a bar per language, as long as its text, divided by licence; small licences share the last colour."""
+    by_size = sorted(stats.by_license, key=lambda license: -stats.by_license[license].bytes)
+    parts = by_size if len(by_size) <= len(_COLOURS) else [*by_size[: len(_COLOURS) - 1], "other licences"]
+    by_language: dict[str, list[int]] = {language: [0] * len(parts) for language in stats.by_language}
     for license, languages in stats.by_license_and_language.items():
         for language, amount in languages.items():
-            by_language[language][license] = amount.bytes
-    licenses = list(stats.by_license)
-    longest = max(sum(sizes.values()) for sizes in by_language.values())
+            by_language[language][min(by_size.index(license), len(parts) - 1)] += amount.bytes
+    longest = max(sum(sizes) for sizes in by_language.values())
     scale = (_WIDTH - _LEFT - _RIGHT - 90) / max(longest, 1)
     marks = []
     for row, (language, sizes) in enumerate(by_language.items()):
         top = 10 + row * _ROW
         marks.append(_text(_LEFT - 8, top + 14, language, "end"))
         left = float(_LEFT)
-        for license, size in sizes.items():
-            width = size * scale
-            title = f"{language}, {license}: {size:,} bytes"
-            marks.append(_bar(left, top, width, _ROW - 8, _colour(licenses.index(license)), title))
-            left += width
-        marks.append(_text(left + 6, top + 14, f"{sum(sizes.values()) / 1e6:,.2f} MB"))
-    return _svg("Bytes of text by language and licence", marks, 20 + len(by_language) * _ROW, licenses)
+        for number, (part, size) in enumerate(zip(parts, sizes, strict=True)):
+            if size:
+                width = size * scale
+                marks.append(_bar(left, top, width, _ROW - 8, _colour(number), f"{language}, {part}: {size:,} bytes"))
+                left += width
+        marks.append(_text(left + 6, top + 14, f"{sum(sizes) / 1e6:,.2f} MB"))
+    return _svg("Bytes of text by language and licence", marks, 20 + len(by_language) * _ROW, parts)
 
 
 def lengths(stats: Stats) -> str:

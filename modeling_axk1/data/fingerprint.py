@@ -14,10 +14,12 @@ _AFTERWARDS = {
     "about.py",
     "card.py",
     "check.py",
+    "compare.py",
     "croissant.py",
     "distributed.py",
     "figures.py",
     "measure.py",
+    "metadata.py",
     "stats.py",
 }
 

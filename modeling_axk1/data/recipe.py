@@ -27,6 +27,7 @@ class Recipe:
     """A whole recipe. `licenses` maps each allowed SPDX licence to the config that publishes its documents.
 
     `steps` are those that look at one document; `corpus_steps`, {name: parameters}, come after them and look at all.
+    `motivation` says why the dataset was made, `maintainer` who answers for it: the card's first and last words.
     `evaluation` is the path, from the recipe's folder, of the recipe of texts that the step `decontaminate` keeps out.
     """
 
@@ -39,12 +40,19 @@ class Recipe:
     known_gaps: list[str]
     validation_share: float
     licenses: dict[str, str]
+    motivation: str = ""
+    maintainer: str = ""
     forbidden_licenses: dict[str, str] = field(default_factory=dict)
     evaluation: str | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
     corpus_steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     held_back: list[HeldBack] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
+
+    @property
+    def step_names(self) -> list[str]:
+        """The names of all steps, in their order; the licence gate, which every build has, is not among them."""
+        return [*(step["name"] for step in self.steps), *self.corpus_steps]
 
     @property
     def decontaminated(self) -> bool:
@@ -130,6 +138,8 @@ _RECIPE: dict[str, tuple[type, bool]] = {
     "intended_use": (str, True),
     "known_gaps": (list, True),
     "validation_share": (float, True),
+    "motivation": (str, False),
+    "maintainer": (str, False),
     "licenses": (dict, True),
     "forbidden_licenses": (dict, False),
     "evaluation": (str, False),

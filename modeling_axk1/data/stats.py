@@ -29,11 +29,29 @@ class Amount:
 
 @dataclass(frozen=True)
 class Tokens:
-    """How many tokens a tokenizer makes of the dataset's text, by language; `tokenizer` is its file's SHA-256."""
+    """How many tokens a tokenizer makes of the dataset's text; `tokenizer` is the SHA-256 of its tokenizer.json."""
 
     name: str
     tokenizer: str
     by_language: dict[str, int]
+    by_source: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """With which texts to evaluate on a finished dataset was compared, and how many of its documents share a run.
+
+    `recipe` is the SHA-256 of the recipe of those texts, `documents` and `runs` say how many there are, `words` and
+    `characters` how long a run is (data/decontaminate.py).
+    """
+
+    name: str
+    recipe: str
+    documents: int
+    runs: int
+    words: int
+    characters: int
+    found: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,7 @@ class Stats:
     lengths: dict[str, dict[int, int]]
     parquet_bytes: int
     tokens: Tokens | None = None
+    compared: Compared | None = None
 
     def share_dropped(self, step: str) -> float:
         """Return which share of the documents that reached a step it dropped; the steps are in their order."""
@@ -108,16 +127,19 @@ def count_tokens(dataset: Path, tokenizer: Path, batch: int = 256) -> Tokens:
     if not path.is_file():
         raise DataError(f"no tokenizer.json in {tokenizer}")
     loaded = Tokenizer.from_file(str(path))
-    counts: Counter[str] = Counter()
+    by_language: Counter[str] = Counter()
+    by_source: Counter[str] = Counter()
     for split in SPLITS:
         documents = read_documents(dataset, split)
         with progress_bar(f"counting tokens ({split})", total=None) as advance:
             while some := list(islice(documents, batch)):
                 encoded = loaded.encode_batch_fast([one.text for one in some], add_special_tokens=False)
                 for document, tokens in zip(some, encoded, strict=True):
-                    counts[document.language] += len(tokens.ids)
+                    by_language[document.language] += len(tokens.ids)
+                    by_source[document.source] += len(tokens.ids)
                 advance(len(some))
-    return Tokens(tokenizer.resolve().name, sha256_file(path), dict(sorted(counts.items())))
+    counts = (dict(sorted(counted.items())) for counted in (by_language, by_source))
+    return Tokens(tokenizer.resolve().name, sha256_file(path), *counts)
 
 
 def _stats(table: dict[str, Any]) -> Stats:
@@ -138,5 +160,6 @@ def _stats(table: dict[str, Any]) -> Stats:
         language: {int(exponent): number for exponent, number in bins.items()}
         for language, bins in table["lengths"].items()
     }
-    read["tokens"] = Tokens(**table["tokens"]) if table["tokens"] else None
+    for key, kind in (("tokens", Tokens), ("compared", Compared)):
+        read[key] = kind(**table[key]) if table.get(key) else None
     return Stats(**read)

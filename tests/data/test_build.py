@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 
 from modeling_axk1.data.build import Settings, build, dry_run, plan_folder, plan_recipe, write
-from modeling_axk1.data.card import hub_metadata, render_card
+from modeling_axk1.data.card import render_card
 from modeling_axk1.data.check import check
 from modeling_axk1.data.dataset import check_sums, read_documents, read_texts
 from modeling_axk1.data.document import Document
+from modeling_axk1.data.metadata import hub_license, hub_metadata
 from modeling_axk1.data.recipe import read_recipe
 from modeling_axk1.errors import DataError
 from modeling_axk1.files import file_digests
@@ -174,8 +175,8 @@ def test_the_hub_understands_the_card_s_header(sample):
     from huggingface_hub import DatasetCard
 
     header = DatasetCard.load(sample.out / "README.md").data
-    assert header.license == "other"
-    assert header.license_name == "apache-2.0-and-cc-by-sa-3.0-and-psf-2.0"
+    assert header.license == ["apache-2.0", "cc-by-sa-3.0", "other"]
+    assert header.license_name == "psf-2.0"
     assert (sample.out / header.license_link).is_file()
     assert header.language == ["code", "en", "es", "ja", "ko", "zh"]
     assert header.size_categories == ["n<1K"]
@@ -186,7 +187,44 @@ def test_the_hub_understands_the_card_s_header(sample):
 
 def test_licences_that_the_hub_knows_are_named_by_its_identifiers(tmp_path):
     recipe = read_recipe(write_recipe(tmp_path / "recipe", some_documents()))
-    assert hub_metadata(recipe, dry_run(plan_recipe(recipe)))["license"] == ["apache-2.0", "cc-by-sa-3.0"]
+    header = hub_metadata(recipe, dry_run(plan_recipe(recipe)))
+    assert header["license"] == ["apache-2.0", "cc-by-sa-3.0"]
+    assert "license_name" not in header
+
+
+@pytest.mark.parametrize("name", ["corpus", "evaluation", "sample"])
+def test_of_our_licences_the_hub_has_an_identifier_for_all_but_these(name):
+    unknown = {one for one in read_recipe(shipped(f"data_cards/{name}")).licenses if hub_license(one) == "other"}
+    assert {one for one in unknown if not one.startswith("Linux-man-pages-")} <= {"PSF-2.0"}
+
+
+def test_the_card_has_the_headings_of_a_datasheet(sample):
+    headings = [line[3:] for line in (sample.out / "README.md").read_text().splitlines() if line.startswith("## ")]
+    assert headings == [
+        "Motivation", "Composition", "Collection process", "Preprocessing, cleaning, labelling", "Uses",
+        "Distribution", "Maintenance",
+    ]  # fmt: skip
+
+
+def test_of_a_corpus_with_many_licences_and_sources_the_largest_are_shown_first(tmp_path):
+    licenses = [f"L-{number}" for number in range(12)]
+    known = "".join(f'"{one}" = "{one.lower()}"\n' for one in licenses)
+    entry = RECIPE[RECIPE.index("[[sources]]") :]
+    sources = "".join(entry.replace('"manual"', f'"manual-{one}"') for one in licenses)
+    recipe = RECIPE[: RECIPE.index("[[sources]]")].replace("[licenses]", f"[licenses]\n{known}") + sources
+    folder = write_recipe(tmp_path / "recipe", [], recipe)
+    for number, one in enumerate(licenses):
+        text = json.dumps(document("글" * (10 + number), license=one, source=f"manual-{one}"))
+        (folder / f"manual-{one}.jsonl").write_text(text + "\n")
+    report = build(folder, tmp_path / "out")
+    card = (report.out / "README.md").read_text(encoding="utf-8")
+    visible, folded = card.split("<summary>All 12 sources</summary>")
+    assert visible.index("| manual-L-11 | 1 | 63 |") < visible.index("| manual-L-2 | 1 | 36 |")
+    assert "| manual-L-1 | 1 | 33 |" not in visible
+    assert "| manual-L-1 | 1 | 33 |" in folded
+    plot = (report.out / "figures" / "composition.svg").read_text(encoding="utf-8")
+    assert "<title>ko, L-11: 63 bytes</title>" in plot
+    assert f"<title>ko, other licences: {33 + 30 + 36 + 39 + 42} bytes</title>" in plot
 
 
 def test_a_folder_of_text_files_becomes_a_dataset_too(tmp_path):

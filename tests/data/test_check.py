@@ -153,6 +153,11 @@ def test_tokens_are_counted_with_the_tokenizer_that_is_given(dataset, run_axk1_h
         language: sum(len(one["text"].split()) for one in texts if one["language"] == language)
         for language in ("en", "ko")
     }
+    assert tokens.by_source == {"manual": sum(len(one["text"].split()) for one in texts)}
+    assert (
+        f"| manual | 100 | {read_stats(dataset).kept.bytes:,} | {tokens.by_source['manual']} |"
+        in (dataset / "README.md").read_text()
+    )
     assert f"| en | {tokens.by_language['en']} |" in (dataset / "README.md").read_text()
     assert check(dataset) == []
     assert outdated(dataset) == []
