@@ -1,7 +1,8 @@
 """croissant.json: the dataset for machines that know no hub, in MLCommons' Croissant format.
 
-Every Parquet file is named with its size and hash; a record set for each config says what its columns hold. Source:
-the Croissant format specification, version 1.0. Written by hand, and validated by mlcroissant in a test: the format
+Every Parquet file is named with its size and hash; a record set for each config says what its columns hold, and of
+which split a record is: that stands in the name of its file. Source: the Croissant format specification, version 1.0,
+with its section on splits. Written by hand, and validated by mlcroissant in a test: the format
 is a few dictionaries, and its library brings a scientific stack.
 """
 
@@ -9,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from modeling_axk1.data.dataset import SPLITS
 from modeling_axk1.data.recipe import Recipe
 from modeling_axk1.data.stats import Stats
 
@@ -49,7 +51,7 @@ def croissant(recipe: Recipe, stats: Stats, files: Mapping[str, tuple[int, str]]
             *(_file_object(name, size, digest) for name, (size, digest) in files.items()),
             *(_file_set(config, pattern, files) for config, pattern in configs.items()),
         ],
-        "recordSet": [_record_set(config) for config in configs],
+        "recordSet": [_splits(stats), *(_record_set(config) for config in configs)],
     }
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
@@ -75,22 +77,44 @@ def _file_set(config: str, pattern: str, files: Iterable[str]) -> dict[str, Any]
     }
 
 
-def _record_set(config: str) -> dict[str, Any]:
+def _splits(stats: Stats) -> dict[str, Any]:
+    """The names of the splits, the same in every config, though a small one may lack the second."""
     return {
         "@type": "cr:RecordSet",
-        "@id": config,
-        "field": [
-            {
-                "@type": "cr:Field",
-                "@id": f"{config}/{column}",
-                "dataType": "sc:Text",
-                "description": description,
-                **({"repeated": True} if column == "steps" else {}),
-                "source": {"fileSet": {"@id": f"files-{config}"}, "extract": {"column": column}},
-            }
-            for column, description in COLUMNS.items()
-        ],
+        "@id": "splits",
+        "dataType": "cr:Split",
+        "key": {"@id": "splits/name"},
+        "field": [{"@type": "cr:Field", "@id": "splits/name", "dataType": "sc:Text"}],
+        "data": [{"splits/name": split} for split in stats.by_split],
     }
+
+
+def _record_set(config: str) -> dict[str, Any]:
+    files = {"fileSet": {"@id": f"files-{config}"}}
+    split = {
+        "@type": "cr:Field",
+        "@id": f"{config}/split",
+        "dataType": "sc:Text",
+        "description": "The split of the document.",
+        "source": {
+            **files,
+            "extract": {"fileProperty": "filename"},
+            "transform": {"regex": f"^({'|'.join(SPLITS)})"},
+        },
+        "references": {"field": {"@id": "splits/name"}},
+    }
+    columns = [
+        {
+            "@type": "cr:Field",
+            "@id": f"{config}/{column}",
+            "dataType": "sc:Text",
+            "description": description,
+            **({"repeated": True} if column == "steps" else {}),
+            "source": {**files, "extract": {"column": column}},
+        }
+        for column, description in COLUMNS.items()
+    ]
+    return {"@type": "cr:RecordSet", "@id": config, "field": [split, *columns]}
 
 
 # The names of the specification, as it gives them.

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -65,6 +66,9 @@ def test_croissant_is_valid_and_its_record_sets_give_the_documents(report):
         records = list(dataset.records(record_set))
         assert len(records) == sum(one.documents for one in splits.values())
         assert {key.removeprefix(f"{record_set}/") for key in records[0]} >= {"id", "text", "license", "steps"}
+        by_split = Counter(record[f"{record_set}/split"].decode() for record in records)
+        assert by_split == {split: one.documents for split, one in splits.items()}
+    assert [record["splits/name"] for record in dataset.records("splits")] == ["train", "validation"]
 
 
 def test_croissant_names_every_parquet_file_with_its_hash_and_size(report):
