@@ -15,6 +15,7 @@ app = typer.Typer(help="Build a dataset with provenance for every document.", no
 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; one that exists is replaced as a whole.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the measured numbers as JSON.")]
+Cache = Annotated[Path | None, typer.Option(help="Folder that keeps downloaded packages.")]
 
 
 @app.command()
@@ -37,7 +38,7 @@ def build(
     work: Annotated[
         Path | None, typer.Option(help="Folder for work in progress, kept; by default beside OUT, and not kept.")
     ] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder that keeps downloaded packages.")] = None,
+    cache: Cache = None,
     keep_dropped: Annotated[
         bool, typer.Option("--keep-dropped", help="Write dropped documents, with reasons, to OUT.dropped.jsonl.")
     ] = False,
@@ -90,26 +91,59 @@ Dataset = Annotated[Path, typer.Argument(help="A dataset folder, as `axk1 data b
 
 
 @app.command()
-def check(dataset: Dataset, as_json: AsJson = False) -> None:
+def check(
+    dataset: Dataset,
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(help="A recipe of texts to evaluate on, or a dataset built of one: nothing of it may be in."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that compare; by default as many as there are cores.")
+    ] = None,
+    cache: Cache = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Put the proof into stats.json and renew the card, if nothing is found.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check that a dataset holds what it promises; exit 1 when it does not.
 
     Reads every file: checksums, columns, the hash of every text, licences,
     languages, texts that are there twice, and the numbers in stats.json.
+    With --evaluation, also that no document shares 13 words in a row, or 25
+    characters of a script without spaces, with texts to evaluate on.
 
-    Example:
+    Examples:
       axk1 data check sample
+      axk1 data check corpus --evaluation data_cards/evaluation --write
 
     """
-    from modeling_axk1.data.check import check as check_dataset
+    import os
+    from dataclasses import asdict, replace
 
+    from modeling_axk1.data.about import renew
+    from modeling_axk1.data.check import check as check_dataset
+    from modeling_axk1.data.compare import compare
+    from modeling_axk1.data.stats import read_stats
+    from modeling_axk1.errors import UsageError
+
+    if write and evaluation is None:
+        raise UsageError("--write goes with --evaluation: there is nothing else to write")
     problems = check_dataset(dataset)
+    report: dict[str, object] = {"dataset": str(dataset), "problems": problems}
+    says = [f"{dataset} holds what it promises"]
+    if evaluation is not None and not problems:
+        compared, shared = compare(dataset, evaluation, workers or os.cpu_count() or 1, cache)
+        problems += map(str, shared)
+        report |= {"compared": asdict(compared), "shared": [asdict(one) for one in shared]}
+        says.append(f"no document shares a run with the {compared.documents:,} documents of {compared.name}")
+        if write and not shared:
+            renew(dataset, replace(read_stats(dataset), compared=compared))
     if as_json:
-        print_json({"dataset": str(dataset), "problems": problems})
+        print_json(report)
     else:
-        for problem in problems:
-            typer.echo(problem)
-        if not problems:
-            typer.echo(f"{dataset} holds what it promises")
+        for line in problems or says:
+            typer.echo(line)
     if problems:
         raise typer.Exit(1)
 

@@ -82,16 +82,21 @@ def read_documents(dataset: Path, split: str) -> Iterator[Document]:
 
     Raises DataError for an unknown split, a folder that is no dataset, or files that differ from SHA256SUMS.
     """
-    import pyarrow.parquet
-
     names = parquet_files(dataset, split)
     check_sums(dataset)
     for name in names:
-        try:
-            for batch in pyarrow.parquet.ParquetFile(dataset / name).iter_batches(batch_size=256):
-                yield from map(_document, batch.to_pylist())
-        except (pyarrow.ArrowException, KeyError) as error:
-            raise DataError(f"{dataset / name} does not hold documents: {error}") from None
+        yield from documents_of(dataset, name)
+
+
+def documents_of(dataset: Path, name: str) -> Iterator[Document]:
+    """Yield the documents of one Parquet file; raises DataError when it holds none. Its hash is the caller's affair."""
+    import pyarrow.parquet
+
+    try:
+        for batch in pyarrow.parquet.ParquetFile(dataset / name).iter_batches(batch_size=256):
+            yield from map(_document, batch.to_pylist())
+    except (OSError, pyarrow.ArrowException, KeyError) as error:
+        raise DataError(f"{dataset / name} does not hold documents: {error}") from None
 
 
 def read_texts(dataset: Path, split: str) -> Iterator[str]:
