@@ -186,7 +186,10 @@ def stats(
 
 @app.command()
 def card(
-    dataset: Dataset,
+    dataset: Annotated[Path, typer.Argument(help="A dataset folder, or a recipe's folder that keeps a card.")],
+    to: Annotated[
+        Path | None, typer.Option(help="Keep card, plots, numbers and SHA256SUMS beside this recipe too.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when the card lags.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the card, write nothing.")] = False,
     as_json: AsJson = False,
@@ -194,18 +197,26 @@ def card(
     """Write a dataset's card anew from its recipe and its stats.json.
 
     With it the plots, the licence notice, croissant.json and SHA256SUMS.
+    A recipe's folder can keep them without the text: then --check says
+    which files changed since the dataset was built.
 
     Examples:
       axk1 data card sample
       axk1 data card sample --check
+      axk1 data card corpus --to data_cards/corpus
 
     """
-    from modeling_axk1.data.about import about_dataset, outdated, renew
+    from modeling_axk1.data.about import about_dataset, keep, outdated, renew
+    from modeling_axk1.errors import UsageError
 
+    if to is not None and (check or dry_run):
+        raise UsageError("--to writes: it goes neither with --check nor with --dry-run")
     if dry_run:
         typer.echo(about_dataset(dataset)["README.md"], nl=False)
         return
     names = outdated(dataset) if check else renew(dataset)
+    if to is not None:
+        names += [str(to / name) for name in keep(dataset, to)]
     if as_json:
         print_json({"dataset": str(dataset), "outdated" if check else "written": names})
     else:
