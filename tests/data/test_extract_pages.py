@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from modeling_axk1.data.extract import EXTRACTORS
-from modeling_axk1.data.extract.block import Block
+from modeling_axk1.data.extract.block import Block, Text
 
 
 def blocks(format: str, name: str, text: str) -> list[str]:
@@ -130,13 +130,27 @@ def test_human_eval_gives_whole_programs():
     assert made == ([Block("def f():\n    return 1\n", verbatim=True)], "HumanEval/0", None)
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_worked_examples_hold_question_choices_and_answer(number):
     task = """
 fewshot_config:
   samples:
   - {A: 하나, B: 둘, question: '몇?', target: '답은 A'}
   - {question: '왜?', target: '그래서'}
+  - {input_question: '¿Qué?', input_choice_list: {A: uno, B: dos}, input_correct_responses: [B]}
+process_docs: !function utils.process
 """
     made = list(EXTRACTORS["few-shot"]("law.yaml", task.encode()))
-    assert made[number].blocks[0].text == ["몇?\nA. 하나\nB. 둘\n답은 A", "왜?\n그래서"][number]
+    said = ["몇?\nA. 하나\nB. 둘\n답은 A", "왜?\n그래서", "¿Qué?\nA. uno\nB. dos\nB"]
+    assert made[number].blocks[0].text == said[number]
+
+
+def test_dialogues_give_a_paragraph_for_each_conversation():
+    made = list(EXTRACTORS["chatterbot"]("a.yml", "conversations:\n- - 안녕\n  - 1\n- []\n- - 네\n".encode()))
+    assert made == [Text([Block("안녕\n1", verbatim=True), Block("네", verbatim=True)])]
+
+
+def test_requests_to_write_are_texts_of_their_own():
+    lines = [json.dumps({"index": number, "query": f"写{number}"}) for number in (1, 2)]
+    made = list(EXTRACTORS["writing-bench"]("a.jsonl", "\n".join(lines).encode()))
+    assert [(text.part, text.blocks[0].text) for text in made] == [("1", "写1"), ("2", "写2")]

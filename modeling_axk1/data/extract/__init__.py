@@ -8,10 +8,12 @@ is a DataError, never a guess.
 from collections.abc import Callable, Iterable
 
 from modeling_axk1.data.extract.block import Block, Text
+from modeling_axk1.data.extract.chatterbot import chatterbot
 from modeling_axk1.data.extract.court_opinions import court_opinions
 from modeling_axk1.data.extract.crawl_database import crawl_database
 from modeling_axk1.data.extract.few_shot import few_shot
 from modeling_axk1.data.extract.gettext_catalogue import gettext_catalogue
+from modeling_axk1.data.extract.gettext_source import gettext_source
 from modeling_axk1.data.extract.human_eval import human_eval
 from modeling_axk1.data.extract.javascript_strings import javascript_strings
 from modeling_axk1.data.extract.json_strings import json_strings
@@ -31,6 +33,7 @@ from modeling_axk1.data.extract.pod import pod
 from modeling_axk1.data.extract.properties import properties
 from modeling_axk1.data.extract.restructured_text import restructured_text
 from modeling_axk1.data.extract.source_code import source_code
+from modeling_axk1.data.extract.writing_bench import writing_bench
 
 Extractor = Callable[[str, bytes], Iterable[Text]]
 
@@ -41,11 +44,13 @@ def _whole(blocks: Callable[[str, bytes], list[Block]]) -> Extractor:
 
 
 EXTRACTORS: dict[str, Extractor] = {
+    "chatterbot": chatterbot,
     "court-opinions": court_opinions,
     "crawl": _whole(crawl_database),
     "docbook-html": _whole(docbook_html),
     "few-shot": few_shot,
     "gettext": gettext_catalogue,
+    "gettext-source": gettext_source,
     "html": _whole(html),
     "human-eval": human_eval,
     "javascript-strings": javascript_strings,
@@ -62,4 +67,5 @@ EXTRACTORS: dict[str, Extractor] = {
     "sphinx-html": _whole(sphinx_html),
     "texinfo-html": _whole(texinfo_html),
     "text": _whole(plain_text),
+    "writing-bench": writing_bench,
 }
