@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from modeling_axk1.data.document import Document, Dropped, Step, run_steps
+from modeling_axk1.data.near_duplicates import NUMBERS, Signature, signature
 from modeling_axk1.data.raw import read_raw
 from modeling_axk1.data.read import FIELDS, MAX_DOCUMENT_BYTES
 from modeling_axk1.data.recipe import Recipe
@@ -117,18 +118,20 @@ class MakeParts:
         kept: list[_Kept] = []
         dropped: list[tuple[int, Dropped]] = []
         read_bytes = 0
+        signed = "near_duplicates" in self.recipe.corpus_steps
         for place, document in enumerate(read_raw(raw)):
             read_bytes += document.bytes
             outcome = self._outcome(document)
             if isinstance(outcome, Dropped):
                 dropped.append((place, outcome))
             else:
-                kept.append(_Kept(outcome, place, self._counts()))
+                # Here, where its units are still at hand.
+                kept.append(_Kept(outcome, place, self._counts(), signature(outcome.text) if signed else None))
         kept.sort(key=_Kept.group)
         with atomic_folder(folder) as part:
             groups = _write_kept(part, kept)
             _write_dropped(part, dropped)
-            if "near_duplicates" in self.recipe.corpus_steps:
+            if signed:
                 _write_signatures(part, kept)
             facts = {
                 "read": len(kept) + len(dropped),
@@ -157,6 +160,7 @@ class _Kept:
     document: Document
     place: int
     counts: str
+    signature: Signature | None
 
     def group(self) -> tuple[str, str, str]:
         return self.document.license, self.document.language, self.document.source
@@ -193,12 +197,8 @@ def _write_kept(part: Path, kept: list[_Kept]) -> list[Group]:
 
 
 def _write_signatures(part: Path, kept: list[_Kept]) -> None:
-    from modeling_axk1.data.near_duplicates import NUMBERS, signature
-
-    signatures = np.zeros((len(kept), NUMBERS), np.uint32)
-    for row, one in zip(signatures, kept, strict=True):
-        row[:] = signature(one.document.text)
-    np.save(part / "signatures.npy", signatures)
+    rows = [one.signature for one in kept if one.signature is not None]
+    np.save(part / "signatures.npy", np.array(rows, np.uint32).reshape(-1, NUMBERS))
 
 
 def _document(row: dict[str, Any]) -> Document:

@@ -8,7 +8,7 @@ Hashes depend on nothing but the text, so they may be kept in files and compared
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -48,8 +48,10 @@ class Units(NamedTuple):
     single: NDArray[np.bool_]
 
 
+# Several steps in a row ask for the units of one text.
+@lru_cache(maxsize=1)
 def units(text: str) -> Units:
-    """Divide a text into units.
+    """Divide a text into units. Nobody may change what is returned.
 
     >>> units("Ein Wort, 한글!").single.tolist()
     [False, False, True, True]

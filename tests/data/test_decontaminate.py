@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from modeling_axk1.data.decontaminate import (
     CHARACTERS,
     WORDS,
+    beginnings,
     build_index,
     contaminated,
     open_index,
@@ -70,6 +71,7 @@ def test_every_shared_run_is_found_however_it_is_written(evaluation, data, befor
     text = case(written([*before, *part, *after], marks * 3))
     if len(index):
         assert bool(shared_runs(text, index)) == bool(slow_runs(text) & known)
+        assert shared_runs(text, index, beginnings(index)) == shared_runs(text, index)
     if slow_runs(" ".join(part)):
         assert shared_runs(text, index)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from modeling_axk1.data.decontaminate import CHARACTERS, WORDS, open_index, shared_runs
+from modeling_axk1.data.decontaminate import CHARACTERS, WORDS, beginnings, open_index, shared_runs
 from modeling_axk1.data.document import Document, Drop, Step
 
 
@@ -12,9 +12,10 @@ def decontaminate(index: str) -> Step:
     `index` is a file that `build_index` wrote. Raises DataError when there is none.
     """
     array = open_index(Path(index))
+    begun = beginnings(array)
 
     def decide(document: Document) -> Document | Drop:
-        if shared_runs(document.text, array):
+        if shared_runs(document.text, array, begun):
             return Drop(f"shares {WORDS} words, or {CHARACTERS} characters, with an evaluation text")
         return document
 
