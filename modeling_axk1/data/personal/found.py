@@ -1,7 +1,7 @@
 """What the finders of personal data and secrets give back, and how they look for it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 
@@ -19,6 +19,15 @@ def places(text: str, literal: str) -> Iterator[int]:
     while place >= 0:
         yield place
         place = text.find(literal, place + 1)
+
+
+def matches(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
+    """Yield what `pattern.finditer(text)` yields when no match begins elsewhere than at `starts`, which ascend."""
+    end = 0
+    for start in starts:
+        if start >= end and (match := pattern.match(text, start)):
+            yield match
+            end = match.end()
 
 
 def apart(text: str, match: re.Match[str], left: str) -> bool:

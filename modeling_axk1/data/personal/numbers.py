@@ -8,8 +8,14 @@ import re
 from collections.abc import Callable, Iterator
 
 from modeling_axk1.data.personal import checks
-from modeling_axk1.data.personal.found import Found, apart
+from modeling_axk1.data.personal.found import Found, apart, matches
+from modeling_axk1.data.personal.scan import Marks, capitals_and_digits, digit_runs
 
+# So far the patterns look to the left and the right of a number.
+_AROUND = 8
+_LONGEST_IBAN = 44
+# A DNI has seven, a telephone number eight, all others more.
+_LEAST_DIGITS = 7
 _STRETCH = re.compile(r"[0-9](?:[0-9]|[-. ()/](?=[-. ()/]?[0-9(])){6,}[0-9]?[0-9Xx]?")
 # One character for one, so that places stay: full-width forms, and what is written for a hyphen beside a digit.
 _PLAIN = {chr(0xFF10 + digit): str(digit) for digit in range(10)} | dict.fromkeys("‐‑‒–—−－ー", "-")
@@ -88,25 +94,45 @@ _DNI = re.compile(r"(?:\d{8}-?|\d\d\.\d{3}\.\d{3}-?|[XYZ]-?\d{7}-?)[A-HJ-NP-TV-Z
 _IBAN = re.compile(r"[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![\w-])", re.ASCII)
 
 
-def numbers(text: str, language: str) -> Iterator[Found]:
-    """Find telephone, card, bank account and identity numbers as they are written in `language`."""
+def numbers(text: str, language: str, marks: Marks) -> Iterator[Found]:
+    """Find telephone, card, bank account and identity numbers as they are written in `language`.
+
+    `marks` is the scan of the text.
+    """
+    ibans = capitals_and_digits(marks)
+    runs = digit_runs(marks, _LEAST_DIGITS)
+    if not ibans and not runs:
+        return
     if not text.isascii():
-        text = _NOT_PLAIN.sub(lambda match: _PLAIN.get(match[0], match[0]), text)
+        text = _plain(text, sorted([*runs, *((place, place + _LONGEST_IBAN) for place in ibans)]))
     forms = _FORMS.get(language, _FORMS["en"])
-    for stretch in _STRETCH.finditer(text):
-        # A sign before and a letter behind belong to some forms and rule others out.
-        start, end = max(0, stretch.start() - 2), min(len(text), stretch.end() + 2)
-        for kind, pattern, holds in forms:
-            for match in pattern.finditer(text, start, end):
-                if holds(text, match):
-                    yield Found(*match.span(), kind)
-    for match in _IBAN.finditer(text):
+    for first, last in runs:
+        # One more, as a number may end in a letter.
+        for stretch in _STRETCH.finditer(text, first, last + 1):
+            # A sign before and a letter behind belong to some forms and rule others out.
+            start, end = max(0, stretch.start() - 2), min(len(text), stretch.end() + 2)
+            for kind, pattern, holds in forms:
+                for match in pattern.finditer(text, start, end):
+                    if holds(text, match):
+                        yield Found(*match.span(), kind)
+    for match in matches(_IBAN, text, ibans):
         if apart(text, match, "-") and checks.iban(match.group().replace(" ", "")):
             yield Found(*match.span(), "iban")
-    if language == "es":
-        for match in _DNI.finditer(text):
+    for first, last in runs if language == "es" else ():
+        # A letter before, and one behind with what stands after it.
+        for match in _DNI.finditer(text, max(0, first - 1), last + 2):
             if apart(text, match, ".-") and checks.dni(re.sub(r"[.-]", "", match.group())):
                 yield Found(*match.span(), "national_id")
+
+
+def _plain(text: str, where: list[tuple[int, int]]) -> str:
+    """Return the text with plain characters in and around some stretches of it."""
+    parts, done = [], 0
+    for start, end in where:
+        for match in _NOT_PLAIN.finditer(text, max(done, start - _AROUND), end + _AROUND):
+            parts += [text[done : match.start()], _PLAIN.get(match[0], match[0])]
+            done = match.end()
+    return "".join([*parts, text[done:]])
 
 
 Holds = Callable[[str, re.Match[str]], bool]

@@ -5,6 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
 from modeling_axk1.data.personal.found import Found, apart, places
 
@@ -36,13 +37,22 @@ _TOKENS = {
         "eyJ": r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}",
     }.items()
 }
+_WITHOUT_UNDERSCORE = {prefix: pattern for prefix, pattern in _TOKENS.items() if "_" not in prefix}
 _WEBHOOK = re.compile(r"(?<=hooks\.slack\.com/services/)T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[A-Za-z0-9]{20,}")
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----\s(?:[^-]|-(?!----)){64,}?-----END \1-----"
 )
 _URL_PASSWORD = re.compile(r"(?<=://)[\w.%+-]{1,64}:([^\s:/@\"'<>{}$*()\[\]]{6,100})@(?=[\w.-]+\.[\w-]+|localhost)")
 # A telling name, then a value in quotes, or one without them that goes on for long.
-_NAMES = ("passw", "passphrase", "secret", "token", "api_key", "apikey", "api-key", "access_key", "accesskey", "auth")
+# By what they have in common: where that is not, none of them is.
+_NAMES = {
+    "pass": ("passw", "passphrase"),
+    "secret": ("secret",),
+    "token": ("token",),
+    "api": ("api_key", "apikey", "api-key"),
+    "access": ("access_key", "accesskey"),
+    "auth": ("auth",),
+}
 _ASSIGNED = re.compile(
     r"[\w-]{0,24}[\"']?\]?[ \t]*(?::=|=>|[:=])[ \t]*"
     r"(?:[bru]?([\"'])([^\s\"'\\]{8,256})\1|([A-Za-z0-9+/_=.~-]{20,256})(?=\s|$))",
@@ -60,7 +70,7 @@ def secrets(text: str) -> Iterator[Found]:
     if "PRIVATE KEY" in text:
         for match in _PRIVATE_KEY.finditer(text):
             yield Found(*match.span(), "private_key")
-    for prefix, pattern in _TOKENS.items():
+    for prefix, pattern in (_TOKENS if "_" in text else _WITHOUT_UNDERSCORE).items():
         for place in places(text, prefix):
             token = pattern.match(text, place)
             if token and apart(text, token, "/+-") and not _AN_EXAMPLE.search(text, place + len(prefix), token.end()):
@@ -80,7 +90,7 @@ def _assigned(text: str) -> Iterator[Found]:
     lower = text.lower()
     # Two characters have a small letter of another length; then names are found as they are written.
     lower = lower if len(lower) == len(text) else text
-    for name in _NAMES:
+    for name in chain.from_iterable(names for stem, names in _NAMES.items() if stem in lower):
         for place in places(lower, name):
             match = _ASSIGNED.match(text, place + len(name))
             if match and _is_random(value := match[2] or match[3]) and not _AN_EXAMPLE.search(value):

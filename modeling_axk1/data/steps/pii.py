@@ -9,6 +9,7 @@ from modeling_axk1.data.document import Document, Step
 from modeling_axk1.data.personal.addresses import emails, ip_addresses
 from modeling_axk1.data.personal.found import Found
 from modeling_axk1.data.personal.numbers import numbers
+from modeling_axk1.data.personal.scan import scan
 from modeling_axk1.data.personal.secrets import secrets
 
 KINDS = {
@@ -57,11 +58,12 @@ def find(text: str, language: str) -> list[Found]:
 
 
 def _all(text: str, language: str) -> Iterator[Found]:
+    marks = scan(text)
     # Among finds that begin and end together the first wins.
     yield from secrets(text)
-    yield from emails(text)
-    yield from numbers(text, language)
-    yield from ip_addresses(text)
+    yield from emails(text, marks)
+    yield from numbers(text, language, marks)
+    yield from ip_addresses(text, marks)
 
 
 def _replaced(text: str, found: list[Found]) -> str:
