@@ -154,3 +154,36 @@ def test_requests_to_write_are_texts_of_their_own():
     lines = [json.dumps({"index": number, "query": f"写{number}"}) for number in (1, 2)]
     made = list(EXTRACTORS["writing-bench"]("a.jsonl", "\n".join(lines).encode()))
     assert [(text.part, text.blocks[0].text) for text in made] == [("1", "写1"), ("2", "写2")]
+
+
+def test_conversations_give_messages_by_turn_and_not_who_wrote_them():
+    turn = [{"text": "Hello ", "sender": "7208", "timestamp": "2018"}, {"text": "How are you?"}]
+    chats = {"c1": {"messages": [turn, [{"text": "Fine"}]], "ratings": {}}}
+    made = list(EXTRACTORS["chitchat"]("dataset.json", json.dumps(chats).encode()))
+    assert made == [Text([Block("Hello\nHow are you?", verbatim=True), Block("Fine", verbatim=True)], "c1")]
+
+
+def test_a_list_of_chapters_gives_a_text_each():
+    made = list(EXTRACTORS["json-texts"]("book.json", json.dumps(["第一回\n\n\t話說", "第二回"]).encode()))
+    assert [(text.part, [block.text for block in text.blocks]) for text in made] == [
+        ("1", ["第一回", "話說"]),
+        ("2", ["第二回"]),
+    ]
+
+
+def test_a_translated_story_gives_what_is_told_and_not_its_originals():
+    script = """
+translate korean start_915cb944:
+
+    # "The lecture is over."
+    "강의가 {i}끝났다{/i}."
+    # s "\\"Hi there!\\""
+    s smile "\\"안녕!\\"" with dissolve
+    s "그래."
+
+translate korean strings:
+    old "To ask her later."
+    new "나중에 묻는다."
+"""
+    (made,) = EXTRACTORS["renpy"]("script.rpy", script.encode())
+    assert made.blocks[0].text == '강의가 끝났다.\n"안녕!"\n그래.\n나중에 묻는다.'

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from modeling_axk1.data.extract.block import Block, Text
 from modeling_axk1.data.extract.chatterbot import chatterbot
+from modeling_axk1.data.extract.chitchat import chitchat
 from modeling_axk1.data.extract.court_opinions import court_opinions
 from modeling_axk1.data.extract.crawl_database import crawl_database
 from modeling_axk1.data.extract.few_shot import few_shot
@@ -17,6 +18,7 @@ from modeling_axk1.data.extract.gettext_source import gettext_source
 from modeling_axk1.data.extract.human_eval import human_eval
 from modeling_axk1.data.extract.javascript_strings import javascript_strings
 from modeling_axk1.data.extract.json_strings import json_strings
+from modeling_axk1.data.extract.json_texts import json_texts
 from modeling_axk1.data.extract.man_page import man_page
 from modeling_axk1.data.extract.markdown import markdown
 from modeling_axk1.data.extract.markup import (
@@ -31,6 +33,7 @@ from modeling_axk1.data.extract.markup import (
 from modeling_axk1.data.extract.plain_text import plain_text
 from modeling_axk1.data.extract.pod import pod
 from modeling_axk1.data.extract.properties import properties
+from modeling_axk1.data.extract.renpy import renpy
 from modeling_axk1.data.extract.restructured_text import restructured_text
 from modeling_axk1.data.extract.source_code import source_code
 from modeling_axk1.data.extract.writing_bench import writing_bench
@@ -45,6 +48,7 @@ def _whole(blocks: Callable[[str, bytes], list[Block]]) -> Extractor:
 
 EXTRACTORS: dict[str, Extractor] = {
     "chatterbot": chatterbot,
+    "chitchat": chitchat,
     "court-opinions": court_opinions,
     "crawl": _whole(crawl_database),
     "docbook-html": _whole(docbook_html),
@@ -55,6 +59,7 @@ EXTRACTORS: dict[str, Extractor] = {
     "human-eval": human_eval,
     "javascript-strings": javascript_strings,
     "json-strings": json_strings,
+    "json-texts": json_texts,
     "libreoffice-html": _whole(libreoffice_html),
     "mallard": _whole(mallard),
     "man": man_page,
@@ -62,6 +67,7 @@ EXTRACTORS: dict[str, Extractor] = {
     "mdbook-html": _whole(mdbook_html),
     "pod": _whole(pod),
     "properties": properties,
+    "renpy": renpy,
     "restructured-text": restructured_text,
     "source-code": _whole(source_code),
     "sphinx-html": _whole(sphinx_html),
