@@ -24,11 +24,11 @@ def build(
     source: Annotated[
         Path | None,
         typer.Argument(
-            help="A recipe.toml, its folder, or a folder of .txt files (then say --language and --license)."
+            help="A recipe.toml, its folder, or a folder of .txt and .jsonl files (then say --language and --license)."
         ),
     ] = None,
-    language: Annotated[str | None, typer.Option(help="Language of your .txt files (ISO 639): ko, ja, zh ...")] = None,
-    license: Annotated[str | None, typer.Option(help="Licence of your .txt files (SPDX): Apache-2.0 ...")] = None,
+    language: Annotated[str | None, typer.Option(help="Language of your texts (ISO 639): ko, ja, zh ...")] = None,
+    license: Annotated[str | None, typer.Option(help="Licence of your texts (SPDX): Apache-2.0 ...")] = None,
     whole: Annotated[
         bool, typer.Option("--whole", help="Also what the recipe holds back: for training, not for publishing.")
     ] = False,
@@ -49,8 +49,9 @@ def build(
 ) -> None:
     """Build a dataset: Parquet shards, card, licences and checksums.
 
-    From a recipe or from your own text files; without a source, from the
-    sample corpus that ships with this package. What a step drops is counted
+    From a recipe or from your own texts: .txt files, one document each, or
+    .jsonl files, a document {"text": ...} in each line. Without a source,
+    from the sample corpus that ships with this package. What a step drops is counted
     by reason. A build that was stopped goes on where it was when the same
     command is given again, and the same recipe gives the same bytes.
 
@@ -71,10 +72,10 @@ def build(
 
     if language is not None and license is not None:
         if source is None or not source.is_dir():
-            raise UsageError(f"--language and --license go with a folder of .txt files, got {source}")
+            raise UsageError(f"--language and --license go with a folder of texts, got {source}")
         plan = plan_folder(source, language, license)
     elif language is not None or license is not None:
-        raise UsageError("a folder of .txt files needs both --language and --license")
+        raise UsageError("a folder of texts needs both --language and --license")
     else:
         plan = plan_recipe(read_recipe(source or shipped("data_cards/sample")), cache)
     settings = Settings(work, workers or processes_for(plan), whole, keep_dropped)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from modeling_axk1.data import ingest, packages
 from modeling_axk1.data.document import Document
-from modeling_axk1.data.read import read_jsonl, read_text_folder
+from modeling_axk1.data.read import read_jsonl, read_text_folder, text_files
 from modeling_axk1.data.recipe import Recipe
 from modeling_axk1.data.source import Source
 from modeling_axk1.files import file_digests, sha256_file
@@ -87,7 +87,7 @@ class Package:
 
 @dataclass(frozen=True)
 class TextFolder:
-    """A folder of .txt files, all in one language and under one licence."""
+    """A folder of .txt and .jsonl files, all in one language and under one licence."""
 
     folder: Path
     language: str
@@ -104,10 +104,10 @@ class TextFolder:
 
     def size(self) -> int:
         """Return the files' size in bytes."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*.txt"))
+        return sum(path.stat().st_size for path in text_files(self.folder))
 
     def documents(self, left_out: Counter[str]) -> Iterator[Document]:
-        """Yield a document per file; see `read_text_folder`."""
+        """Yield the texts of the files; see `read_text_folder`."""
         return read_text_folder(self.folder, self.language, self.license)
 
 

@@ -44,7 +44,7 @@ def plan_recipe(recipe: Recipe, cache: Path | None = None) -> Plan:
 
 
 def plan_folder(folder: Path, language: str, license: str) -> Plan:
-    """Plan a dataset from a folder of .txt files, all in one language and under one SPDX licence."""
+    """Plan a dataset from a folder of .txt and .jsonl files, all in one language and under one SPDX licence."""
     if not re.fullmatch(r"[a-z]{2,3}|code", language):
         raise DataError(f"language must be an ISO 639 code such as 'ko', or 'code', got {language!r}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", license):

@@ -1,7 +1,7 @@
 """Read documents from files, naming the exact place of whatever is wrong."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,50 @@ def read_jsonl(path: Path) -> Iterator[Document]:
 
     Raises DataError naming file and byte offset (not UTF-8) or file and line (not JSON, wrong fields, too long).
     """
+    for _, fields in _rows(path, FIELDS):
+        yield Document(**fields)
+
+
+def read_text_folder(folder: Path, language: str, license: str) -> Iterator[Document]:
+    """Yield the texts below `folder`, in the order of their paths; the folder's name is the source.
+
+    A .txt file is one document; a line of a .jsonl file, an object with the key "text" and no other, is one too.
+    Raises DataError when there is none, or as `read_jsonl` does.
+    """
+    files = text_files(folder)
+    if not files:
+        raise DataError(f"no .txt or .jsonl files in {folder}")
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        for place, text in _texts(path):
+            yield Document(
+                text=text,
+                language=language,
+                source=folder.resolve().name,
+                source_version="",
+                source_file=name + place,
+                license=license,
+            )
+
+
+def text_files(folder: Path) -> list[Path]:
+    """Return the files below `folder` that `read_text_folder` reads."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in {".txt", ".jsonl"} and path.is_file())
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a file, each with its place in it."""
+    if path.suffix == ".jsonl":
+        for number, fields in _rows(path, ("text",)):
+            yield f":{number}", fields["text"]
+        return
+    if (size := path.stat().st_size) > MAX_DOCUMENT_BYTES:
+        raise DataError(f"{path}: a text must not be longer than {MAX_DOCUMENT_BYTES:,} bytes, got {size:,}")
+    yield "", _decode(path.read_bytes(), path, 0)
+
+
+def _rows(path: Path, keys: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a JSON Lines file, each with the number of its line."""
     if not path.is_file():
         raise DataError(f"no documents at {path}")
     offset = 0
@@ -34,28 +78,7 @@ def read_jsonl(path: Path) -> Iterator[Document]:
             text = _decode(line, path, offset)
             offset += len(line)
             if text.strip():
-                yield _document(text, f"{path}, line {number}")
-
-
-def read_text_folder(folder: Path, language: str, license: str) -> Iterator[Document]:
-    """Yield one document per .txt file below `folder`, in the order of their paths; the folder's name is the source.
-
-    Raises DataError when there is none, or when a file is too long or not UTF-8 (file and byte offset).
-    """
-    files = sorted(path for path in folder.rglob("*.txt") if path.is_file())
-    if not files:
-        raise DataError(f"no .txt files in {folder}")
-    for path in files:
-        if (size := path.stat().st_size) > MAX_DOCUMENT_BYTES:
-            raise DataError(f"{path}: a text must not be longer than {MAX_DOCUMENT_BYTES:,} bytes, got {size:,}")
-        yield Document(
-            text=_decode(path.read_bytes(), path, 0),
-            language=language,
-            source=folder.resolve().name,
-            source_version="",
-            source_file=path.relative_to(folder).as_posix(),
-            license=license,
-        )
+                yield number, _fields(text, keys, f"{path}, line {number}")
 
 
 def _decode(data: bytes, path: Path, offset: int) -> str:
@@ -65,14 +88,14 @@ def _decode(data: bytes, path: Path, offset: int) -> str:
         raise DataError(f"{path}: not UTF-8 at byte {offset + error.start}") from None
 
 
-def _document(line: str, where: str) -> Document:
+def _fields(line: str, keys: Collection[str], where: str) -> dict[str, Any]:
     try:
         fields: Any = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{where}: not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise DataError(f"{where}: must be a JSON object, got {type(fields).__name__}")
-    for key in FIELDS:
+    for key in keys:
         if key not in fields:
             raise DataError(f"{where}: missing field {key!r}")
         if not isinstance(fields[key], str):
@@ -80,7 +103,7 @@ def _document(line: str, where: str) -> Document:
         # JSON can spell half of a surrogate pair, which no UTF-8 file can hold.
         if any("\ud800" <= character <= "\udfff" for character in fields[key]):
             raise DataError(f"{where}: field {key!r} holds half a surrogate pair")
-    unknown = sorted(fields.keys() - set(FIELDS))
+    unknown = sorted(fields.keys() - set(keys))
     if unknown:
         raise DataError(f"{where}: unknown field {unknown[0]!r}")
-    return Document(**fields)
+    return dict(fields)

@@ -88,7 +88,7 @@ def read_recipe(path: Path) -> Recipe:
     """
     path = path / "recipe.toml" if path.is_dir() else path
     if not path.is_file():
-        raise DataError(f"no recipe at {path} (a folder of .txt files is built with --language and --license)")
+        raise DataError(f"no recipe at {path} (a folder of texts is built with --language and --license)")
     try:
         table = tomllib.loads(path.read_bytes().decode())
     except UnicodeDecodeError as error:

@@ -45,12 +45,21 @@ def test_a_folder_of_text_files_is_read_in_the_order_of_its_paths(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "one.txt").write_text("하나", encoding="utf-8")
     (tmp_path / "a.txt").write_text("둘", encoding="utf-8")
+    (tmp_path / "b" / "more.jsonl").write_text('{"text": "셋"}\n\n{"text": "넷"}\n', encoding="utf-8")
     (tmp_path / "ignored.md").write_text("# no", encoding="utf-8")
     documents = list(read_text_folder(tmp_path, "ko", "Apache-2.0"))
-    assert [(one.source_file, one.text) for one in documents] == [("a.txt", "둘"), ("b/one.txt", "하나")]
+    assert [(one.source_file, one.text) for one in documents] == [
+        ("a.txt", "둘"), ("b/more.jsonl:1", "셋"), ("b/more.jsonl:3", "넷"), ("b/one.txt", "하나"),
+    ]  # fmt: skip
     assert {(one.source, one.language, one.license) for one in documents} == {(tmp_path.name, "ko", "Apache-2.0")}
 
 
 def test_a_folder_without_text_files_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"no \.txt files in"):
+    with pytest.raises(DataError, match=r"no \.txt or \.jsonl files in"):
+        list(read_text_folder(tmp_path, "ko", "Apache-2.0"))
+
+
+def test_a_line_of_a_folder_says_its_text_alone(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "x", "license": "MIT"}\n')
+    with pytest.raises(DataError, match=r"a\.jsonl, line 1: unknown field 'license'"):
         list(read_text_folder(tmp_path, "ko", "Apache-2.0"))
