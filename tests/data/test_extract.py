@@ -122,6 +122,7 @@ def test_plain_text_is_taken_paragraph_by_paragraph():
         ("text", "a.txt", b"\xe9", "a.txt: not utf-8 at byte 0"),
         ("crawl", "a.txt", b"\xe9", "a.txt: not utf-8 at byte 0"),
         ("gettext", "a.mo", b"\xde\x12\x04\x95", "a.mo: not a compiled message catalogue"),
+        ("qt", "a.qm", b"\x3c\xb8\x64\x18", "a.qm: not a catalogue of Qt"),
         ("json-strings", "a.json", b"{", "a.json: not JSON"),
         ("json-strings", "a.json", b"[" * 100_000, "a.json: not JSON"),
         ("javascript-strings", "a.js", b'["\\x41"]', "a.js: a string is not one of JSON"),

@@ -1,6 +1,7 @@
 """Catalogues and language packs: short strings that are put together to texts."""
 
 import json
+import re
 import struct
 from contextlib import suppress
 
@@ -145,6 +146,59 @@ def test_labels_and_repeated_strings_are_left_out():
     strings = ["파일", "Open", "파일을 열 수 없습니다.", "파일을 열 수 없습니다."]
     (text,) = join_strings(strings)
     assert text.blocks[0].text == "파일을 열 수 없습니다."
+
+
+def qt_catalogue(messages: dict[str, list[str]]) -> bytes:
+    """A compiled catalogue of Qt, as lrelease writes it: a text to its translation, or to one for each plural form."""
+
+    def field(tag: int, value: bytes) -> bytes:
+        return struct.pack(">BI", tag, len(value)) + value
+
+    section = b""
+    for text, translations in messages.items():
+        section += b"".join(field(3, one.encode("utf-16-be")) for one in translations)
+        section += field(8, b"") + field(6, text.encode()) + field(7, b"Window") + b"\x01"
+    magic = bytes.fromhex("3cb86418caef9c95cd211cbf60a1bddd")
+    return magic + field(0xA7, b"ko") + field(0x42, bytes(8)) + field(0x69, section)
+
+
+def test_a_catalogue_of_qt_gives_its_translations_in_file_order():
+    messages = {"b": ["둘째 문장입니다."], "%n files": ["파일 %n개를 지웠습니다.", "파일들을 모두 지웠습니다."]}
+    messages["Nobody translated this"] = ["Nobody translated this"]
+    assert texts("qt", "ko.qm", qt_catalogue(messages)) == [
+        "둘째 문장입니다.\n파일 %n개를 지웠습니다.\n파일들을 모두 지웠습니다."
+    ]
+
+
+def test_a_text_that_is_not_there_has_no_length_in_a_catalogue_of_qt():
+    data = qt_catalogue({"a": ["첫째 문장입니다."]})
+    empty = struct.pack(">BI", 3, 0xFFFFFFFF) + b"\x01"
+    at = data.index(struct.pack(">B", 0x69)) + 1
+    (length,) = struct.unpack_from(">I", data, at)
+    data = data[:at] + struct.pack(">I", length + len(empty)) + data[at + 4 :] + empty
+    assert texts("qt", "ko.qm", data) == ["첫째 문장입니다."]
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        (b"\x03\x00\x00\x00\x02\xd8\x00\x01", "ko.qm: not utf-16-be at byte 0"),
+        (b"\x2a\x00\x00\x00\x00\x01", "ko.qm: a message has an unknown field 42"),
+        (b"\x03\x00\x00\x00\x09ab", "ko.qm: the catalogue is cut off"),
+        (b"\x03\x00", "ko.qm: the catalogue is cut off"),
+    ],
+)
+def test_a_broken_catalogue_of_qt_is_refused(section, problem):
+    data = qt_catalogue({})[:-5] + struct.pack(">BI", 0x69, len(section)) + section
+    with pytest.raises(DataError, match=re.escape(problem)):
+        texts("qt", "ko.qm", data)
+
+
+@given(st.integers(min_value=0, max_value=200), st.binary(max_size=8))
+def test_a_damaged_catalogue_of_qt_is_refused_or_read_but_never_crashes(place, damage):
+    whole = qt_catalogue({"a": ["한국어 문장입니다."], "b": ["둘째 문장입니다."]})
+    with suppress(DataError):
+        texts("qt", "ko.qm", whole[:place] + damage + whole[place + len(damage) :])
 
 
 @settings(deadline=None)

@@ -109,6 +109,16 @@ def test_markdown_loses_its_table_of_keys_and_keeps_its_rules():
     assert blocks("markdown", "a.md", page) == ["# 제목", "본문입니다.", "---", "끝."]
 
 
+def test_markdown_loses_lines_of_tags_but_none_of_words_or_listings():
+    page = (
+        '<!-- 둘째 판 -->\n<div data-title="두 낱말">\n\n본문 <b>둘</b>입니다.\n\n</div></div>\n\n<Indent level="1">\n'
+        "```html\n<div>\n\n</div>\n```\n\n"
+        '<Callout title="먼저 읽을 것" />\n\n<https://example.org>\n\n~~~\n<p>\n'
+    )
+    kept = ["본문 <b>둘</b>입니다.", "```html\n<div>", "</div>\n```", '<Callout title="먼저 읽을 것" />']
+    assert blocks("markdown", "a.md", page) == [*kept, "<https://example.org>", "~~~\n<p>"]
+
+
 def test_court_cases_and_opinions_become_one_text_each():
     cases = {"1": {"case_number": "釋字第1號", "main_text": "立法委員", "reasoning": "", "source_url": "x"}}
     (case,) = EXTRACTORS["court-opinions"]("cases.json", json.dumps(cases).encode())

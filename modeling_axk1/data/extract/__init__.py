@@ -33,6 +33,7 @@ from modeling_axk1.data.extract.markup import (
 from modeling_axk1.data.extract.plain_text import plain_text
 from modeling_axk1.data.extract.pod import pod
 from modeling_axk1.data.extract.properties import properties
+from modeling_axk1.data.extract.qt_catalogue import qt_catalogue
 from modeling_axk1.data.extract.renpy import renpy
 from modeling_axk1.data.extract.restructured_text import restructured_text
 from modeling_axk1.data.extract.source_code import source_code
@@ -68,6 +69,7 @@ EXTRACTORS: dict[str, Extractor] = {
     "pod": _whole(pod),
     "properties": properties,
     "renpy": renpy,
+    "qt": qt_catalogue,
     "restructured-text": restructured_text,
     "source-code": _whole(source_code),
     "sphinx-html": _whole(sphinx_html),
