@@ -107,7 +107,7 @@ def _units(codes: NDArray[np.uint32]) -> Units:
         none = np.zeros(0, np.bool_)
         return Units(np.zeros(0, np.uint64), np.zeros(0, np.int64), none, none)
     firsts = np.flatnonzero(starts.take(inside))
-    lengths = np.diff(firsts, append=len(inside))
+    lengths = np.append(firsts[1:], len(inside)) - firsts
     # Within a word the characters have powers of _BASE as weights, or words of the same letters would be the same.
     order = np.arange(len(inside)) - np.repeat(firsts, lengths)
     weighted = values.take(places.take(inside)) * _powers().take(order, mode="wrap")

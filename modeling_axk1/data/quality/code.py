@@ -5,6 +5,7 @@ reading what they drop of Go's, Rust's and Python's libraries.
 """
 
 import re
+import string
 
 # At the beginning of a line: in the middle of one, something else is spoken of.
 _GENERATED = re.compile(
@@ -20,7 +21,9 @@ MAX_MEAN_LINE = 100
 MIN_LETTERS = 0.25
 MAX_NUMBERS = 0.3
 _HEX = re.compile(r"\b0[xX][0-9A-Fa-f_]+|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}")
-_DIGIT = re.compile(r"[0-9]")
+_DIGITS, _ASCII_LETTERS, _ASCII = b"0123456789", string.ascii_letters.encode(), bytes(range(128))
+# None of digits, "_" and what is no part of a word; of those beyond ASCII.
+_LETTERS = re.compile(r"[^\W\d_]+")
 MAX_REPEATED = 0.5
 _REPEATED_LINE = 12
 
@@ -37,10 +40,10 @@ def broken(text: str) -> str | None:
         return "empty"
     if sum(map(len, filled)) > MAX_MEAN_LINE * len(filled):
         return f"lines of more than {MAX_MEAN_LINE} characters in the mean"
-    visible = len("".join(text.split()))
-    if sum(map(len, _LETTERS.findall(text))) < MIN_LETTERS * visible:
+    visible = sum(map(len, text.split()))
+    if _letters(text) < MIN_LETTERS * visible:
         return "too few letters"
-    numbers = len(_DIGIT.findall(text)) + sum(map(len, _HEX.findall(text)))
+    numbers = _count(text.encode(), _DIGITS) + sum(map(len, _HEX.findall(text) if _has_escapes(text) else ()))
     if numbers > MAX_NUMBERS * visible:
         return "table of numbers"
     # Braces and returns repeat in any program; whole statements in data.
@@ -50,7 +53,19 @@ def broken(text: str) -> str | None:
     return None
 
 
-_LETTERS = re.compile(r"[^\W\d_]+")
+def _letters(text: str) -> int:
+    encoded = text.encode()
+    # What is left is UTF-8 too: its longer sequences have no byte of ASCII.
+    others = encoded.translate(None, _ASCII).decode()
+    return _count(encoded, _ASCII_LETTERS) + sum(map(len, _LETTERS.findall(others)))
+
+
+def _count(encoded: bytes, characters: bytes) -> int:
+    return len(encoded) - len(encoded.translate(None, characters))
+
+
+def _has_escapes(text: str) -> bool:
+    return any(beginning in text for beginning in ("0x", "0X", "\\x", "\\u"))
 
 
 def rules() -> list[dict[str, str]]:

@@ -14,38 +14,35 @@ from modeling_axk1.data.units import Units, windows
 
 def repeated(pieces: Sequence[str]) -> tuple[int, int]:
     """Count the pieces that stood before, and their characters."""
-    seen: set[str] = set()
-    count = characters = 0
-    for piece in pieces:
-        if piece in seen:
-            count += 1
-            characters += len(piece)
-        else:
-            seen.add(piece)
-    return count, characters
+    different = set(pieces)
+    return len(pieces) - len(different), sum(map(len, pieces)) - sum(map(len, different))
 
 
-def top_characters(units: Units, n: int, separator: int, limit: float) -> int:
-    """Return the characters that the most frequent n-gram takes in all, or 0 when they cannot be more than `limit`.
+def longest(units: Units, n: int, separator: int) -> int:
+    """Return the characters of the longest n-gram; see `top`."""
+    return int(_lengths(units, n).max(initial=0)) + separator * (n - 1)
 
-    Of equally frequent ones the first counts. `separator` is the width of what stands between two units: 1 for words,
-    0 for characters.
+
+def top(units: Units, n: int, separator: int, limit: float) -> tuple[int, int]:
+    """Return how many times the most frequent n-gram is there, and the characters that it takes in all.
+
+    Instead of the characters 0 is returned when they cannot be more than `limit`. Of equally frequent ones the first
+    counts. `separator` is the width of what stands between two units: 1 for words, 0 for characters.
     """
     grams = windows(units.hashes, n)
     if not len(grams):
-        return 0
-    lengths = _lengths(units, n) + separator * (n - 1)
+        return 0, 0
     ordered = np.sort(grams)
-    # So many times must the longest stand there at least.
-    needed = int(limit / lengths.max()) + 1
-    if needed > len(ordered) or not (ordered[needed - 1 :] == ordered[: len(ordered) - needed + 1]).any():
-        return 0
-    order = np.argsort(grams, kind="stable")
-    ordered = grams[order]
-    begins = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    counts = np.diff(begins, append=len(ordered))
-    most = counts.max()
-    return int(most * lengths[order[begins[counts == most]].min()])
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, len(ordered))
+    counts = ends.copy()
+    counts[1:] -= ends[:-1]
+    often = int(counts.max())
+    lengths = _lengths(units, n) + separator * (n - 1)
+    if often * lengths.max() <= limit:
+        return often, 0
+    most = ordered[ends[counts == often] - 1]
+    first = (np.isin(grams, most) if len(most) > 1 else grams == most).argmax()
+    return often, often * int(lengths[first])
 
 
 def duplicate_characters(units: Units, n: int, limit: float) -> int:
@@ -54,21 +51,20 @@ def duplicate_characters(units: Units, n: int, limit: float) -> int:
     The text is read from the left; after an n-gram that stood before, reading goes on behind it.
     """
     grams = windows(units.hashes, n)
-    ordered = np.sort(grams)
-    if not len(grams) or not (ordered[1:] == ordered[:-1]).any():
-        return 0
-    order = np.argsort(grams, kind="stable")
+    order = stable_order(grams)
     ordered = grams[order]
-    again = ordered[1:] == ordered[:-1]
-    # What all that stand there twice or more cover bounds the answer, and is mostly too little to matter.
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if not len(same):
+        return 0
+    # What all that stood before cover bounds the answer, and is mostly too little to matter.
+    again = order[same + 1]
     covered = np.zeros(len(units.hashes) + 1, np.int64)
-    twice = np.zeros(len(grams), np.bool_)
-    twice[order[1:][again]] = True
-    covered[: len(grams)] += twice
-    covered[n : n + len(grams)] -= twice
+    covered[again] += 1
+    covered[again + n] -= 1
     if units.lengths[np.cumsum(covered[:-1]) > 0].sum() <= limit:
         return 0
-    twice[order[:-1][again]] = True
+    twice = np.zeros(len(grams), np.bool_)
+    twice[again] = twice[order[same]] = True
     places, lengths = np.flatnonzero(twice), _lengths(units, n)
     seen: set[int] = set()
     characters = next_place = 0
@@ -81,6 +77,21 @@ def duplicate_characters(units: Units, n: int, limit: float) -> int:
         else:
             seen.add(gram)
     return characters
+
+
+def stable_order(hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Return an order in which equal hashes stand together, the first of them first.
+
+    Their last bits make way for their places, and numbers are sorted many times faster than an order is found. Should
+    different hashes begin with the same bits, the order is found after all.
+    """
+    low = np.uint64((1 << len(hashes).bit_length()) - 1)
+    keys = np.sort(hashes & ~low | np.arange(len(hashes), dtype=np.uint64))
+    order = (keys & low).astype(np.intp)
+    begins, ordered = keys & ~low, hashes[order]
+    if ((begins[1:] == begins[:-1]) != (ordered[1:] == ordered[:-1])).any():
+        return np.argsort(hashes, kind="stable")
+    return order
 
 
 def _lengths(units: Units, n: int) -> NDArray[np.int64]:

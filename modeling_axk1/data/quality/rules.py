@@ -10,13 +10,10 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
-
-from modeling_axk1.data.quality.repetition import duplicate_characters, repeated, top_characters
+from modeling_axk1.data.quality.repetition import duplicate_characters, longest, repeated, top
 from modeling_axk1.data.units import Hashes, Units, units
 
 _PARAGRAPHS = re.compile(r"\n{2,}")
-_LINES = re.compile(r"\n+")
 # What ends a sentence, also a quoted one, and what ends the line before a list.
 LINE_ENDS = tuple(".!?:;。！？：；…．｡」』）)\"'”’»")
 _BULLETS = ("•", "-")
@@ -46,6 +43,7 @@ class Limits:
     max_repeated_line_characters: float | None = 0.2
     max_repeated_paragraphs: float | None = 0.3
     max_repeated_paragraph_characters: float | None = 0.2
+    # The shortest first.
     top: tuple[tuple[int, float], ...] = ((2, 0.2), (3, 0.18), (4, 0.16))
     duplicate: tuple[tuple[int, float], ...] = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.1))
 
@@ -65,11 +63,11 @@ def _repeated_pieces(text: str, limits: Limits) -> str | None:
     for kind, pieces, max_count, max_characters in (
         (
             "paragraphs",
-            _PARAGRAPHS.split(text.strip()),
+            _paragraphs(text.strip()),
             limits.max_repeated_paragraphs,
             limits.max_repeated_paragraph_characters,
         ),
-        ("lines", _LINES.split(text), limits.max_repeated_lines, limits.max_repeated_line_characters),
+        ("lines", _pieces(text), limits.max_repeated_lines, limits.max_repeated_line_characters),
     ):
         count, characters = repeated(pieces)
         if _above(count / len(pieces), max_count):
@@ -79,18 +77,36 @@ def _repeated_pieces(text: str, limits: Limits) -> str | None:
     return None
 
 
+def _paragraphs(text: str) -> list[str]:
+    # Normalised texts have no longer gaps, and plain searching is much faster than a pattern.
+    return _PARAGRAPHS.split(text) if "\n\n\n" in text else text.split("\n\n")
+
+
+def _pieces(text: str) -> list[str]:
+    """Return what a split at every run of line breaks gives: no empty lines, but for one at each end."""
+    first, *others = text.split("\n")
+    return [first, *filter(None, others[:-1]), *others[-1:]]
+
+
 def _lines(text: str, limits: Limits) -> str | None:
     lines = text.splitlines()
-    if _above(sum(line.lstrip().startswith(_BULLETS) for line in lines) / len(lines), limits.max_bullets):
+    bullets = sum(line.lstrip().startswith(_BULLETS) for line in lines) if any(map(text.count, _BULLETS)) else 0
+    if _above(bullets / len(lines), limits.max_bullets):
         return "lines that begin with a bullet"
-    if _above(sum(line.rstrip().endswith(_ELLIPSES) for line in lines) / len(lines), limits.max_ellipsis_ends):
+    ellipses = sum(line.rstrip().endswith(_ELLIPSES) for line in lines) if any(map(text.count, _ELLIPSES)) else 0
+    if _above(ellipses / len(lines), limits.max_ellipsis_ends):
         return "lines that end with an ellipsis"
     lines = [line for line in text.split("\n") if line.strip()]
-    if _below(sum(line.endswith(LINE_ENDS) for line in lines) / len(lines), limits.min_line_ends):
+    if limits.min_line_ends is not None and _ended(lines) / len(lines) < limits.min_line_ends:
         return "too few lines that end with punctuation"
-    if _above(sum(len(line) <= limits.short_line for line in lines) / len(lines), limits.max_short_lines):
+    short = sum(length <= limits.short_line for length in map(len, lines))
+    if _above(short / len(lines), limits.max_short_lines):
         return "too many short lines"
     return None
+
+
+def _ended(lines: list[str]) -> int:
+    return sum(line.endswith(LINE_ENDS) for line in lines)
 
 
 def _units(text: str, limits: Limits) -> str | None:
@@ -109,7 +125,7 @@ def _units(text: str, limits: Limits) -> str | None:
         return "ellipses"
     if _below(found.letter.mean(), limits.min_letters):
         return "too few words with a letter"
-    if limits.stop_words is not None and np.isin(_hashes(limits.stop_words), found.hashes).sum() < 2:
+    if limits.stop_words is not None and not _two_of(_hashes(limits.stop_words), found.hashes):
         return "too few of the commonest words"
     if _above(text.count("\n") / count, limits.max_line_breaks):
         return "too few words per line"
@@ -121,9 +137,20 @@ def _hashes(words: tuple[str, ...]) -> Hashes:
     return units(" ".join(words)).hashes
 
 
+def _two_of(wanted: Hashes, hashes: Hashes) -> bool:
+    there = (one for one in wanted if (hashes == one).any())
+    return any(there) and any(there)
+
+
 def _repeated_runs(text: str, found: Units, limits: Limits) -> str | None:
+    # No longer run is there more often than the shortest, and mostly that is not often enough.
+    often = len(found.hashes)
     for n, share in limits.top:
-        if top_characters(found, n, limits.separator, share * len(text)) / len(text) > share:
+        limit = share * len(text)
+        if often * longest(found, n, limits.separator) <= limit:
+            continue
+        often, characters = top(found, n, limits.separator, limit)
+        if characters / len(text) > share:
             return f"one run of {n} again and again"
     # What repeats in runs of n repeats in shorter ones too: when those are too few to matter, the others are.
     least = min((share for _, share in limits.duplicate), default=0) * len(text)

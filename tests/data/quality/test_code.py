@@ -1,6 +1,10 @@
-import pytest
+import re
 
-from modeling_axk1.data.quality.code import broken, rules
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modeling_axk1.data.quality.code import _letters, broken, rules
 
 PROGRAM = '''"""Say hello."""
 
@@ -35,6 +39,11 @@ def hello(name: str) -> str:
 )
 def test_programs_are_written_by_people_to_be_read(text, reason):
     assert broken(text) == reason
+
+
+@given(st.text() | st.text("aZ9_ é한٣é²Ⅷ"))
+def test_letters_are_those_of_the_pattern(text):
+    assert _letters(text) == len(re.findall(r"[^\W\d_]", text))
 
 
 def test_every_rule_says_its_limit_and_why():

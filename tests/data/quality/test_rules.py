@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_axk1.data.quality.limits import LIMITS, OTHERS, RULES, rules
-from modeling_axk1.data.quality.repetition import duplicate_characters, top_characters
-from modeling_axk1.data.quality.rules import LINE_ENDS, Limits, broken
+from modeling_axk1.data.quality.repetition import duplicate_characters, longest, stable_order, top
+from modeling_axk1.data.quality.rules import LINE_ENDS, Limits, _paragraphs, _pieces, broken
 from modeling_axk1.data.units import units
 
 SAMPLE = Path(__file__).parents[3] / "data_cards" / "sample"
@@ -142,7 +142,7 @@ def slow_duplicates(words: list[str], n: int) -> int:
 @given(st.lists(st.sampled_from(["a", "bb", "ccc"]), max_size=40), st.integers(1, 5))
 def test_repetition_is_counted_as_the_definition_says(words, n):
     found = units(" ".join(words))
-    assert top_characters(found, n, separator=1, limit=0) == slow_top(words, n)
+    assert top(found, n, separator=1, limit=0)[1] == slow_top(words, n)
     assert duplicate_characters(found, n, limit=0) == slow_duplicates(words, n)
 
 
@@ -150,10 +150,35 @@ def test_repetition_is_counted_as_the_definition_says(words, n):
 def test_what_is_within_the_limit_may_be_nought_and_nothing_else(words, n, limit):
     found = units(" ".join(words))
     for count, expected in (
-        (top_characters(found, n, separator=1, limit=limit), slow_top(words, n)),
+        (top(found, n, separator=1, limit=limit)[1], slow_top(words, n)),
         (duplicate_characters(found, n, limit=limit), slow_duplicates(words, n)),
     ):
         assert count == expected or (count == 0 and expected <= limit)
+
+
+@given(st.lists(st.sampled_from(["a", "bb", "ccc"]), max_size=40), st.integers(1, 5), st.integers(0, 3))
+def test_no_longer_run_stands_there_more_often(words, n, more):
+    found = units(" ".join(words))
+    assert top(found, n, separator=1, limit=0)[0] * longest(found, n + more, separator=1) >= slow_top(words, n + more)
+
+
+HASHES = st.integers(0, 3) | st.integers(0, 2**64 - 1) | st.integers(2**63, 2**63 + 9)
+
+
+@given(st.lists(HASHES, max_size=60), st.integers(1, 4))
+def test_equal_hashes_stand_together_in_their_order(hashes, times):
+    array = np.array(hashes * times, np.uint64)
+    order = stable_order(array).tolist()
+    assert sorted(order) == list(range(len(array)))
+    groups = [(value, [place for place in order if array[place] == value]) for value in dict.fromkeys(array[order])]
+    assert [place for _, places in groups for place in places] == order
+    assert all(places == sorted(places) for _, places in groups)
+
+
+@given(st.text("a\n", max_size=20).map(lambda text: f"x{text}y"), st.text("ab\n", max_size=20))
+def test_pieces_are_those_of_the_patterns(inside, text):
+    assert _paragraphs(inside) == re.split(r"\n{2,}", inside)
+    assert _pieces(text) == re.split(r"\n+", text)
 
 
 KOREAN = (
