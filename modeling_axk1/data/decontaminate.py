@@ -31,9 +31,11 @@ def runs(text: str) -> Hashes:
     """Return the hash of every run of a text, in their order, those of words first."""
     hashes, _, _, single = units(text)
     before = np.concatenate(([0], np.cumsum(single)))
-    words = windows(hashes, WORDS)[before[WORDS:] == before[:-WORDS]]
-    characters = windows(hashes, CHARACTERS)[before[CHARACTERS:] > before[:-CHARACTERS]]
-    return np.concatenate([words, characters])
+    of_words = before[WORDS:] == before[:-WORDS]
+    of_characters = before[CHARACTERS:] > before[:-CHARACTERS]
+    kinds = ((WORDS, of_words), (CHARACTERS, of_characters))
+    # Most texts have runs of one kind only.
+    return np.concatenate([hashes[:0], *(windows(hashes, length)[wanted] for length, wanted in kinds if wanted.any())])
 
 
 def build_index(documents: Iterable[Document], path: Path) -> int:

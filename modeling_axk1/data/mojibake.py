@@ -18,6 +18,8 @@ _BYTES = _SHOWN | {chr(byte): byte for byte in range(0xA0, 0x100)}
 _FOLLOW = "".join(map(re.escape, [*_SHOWN, *map(chr, range(0xA0, 0xC0))]))
 # A first byte of UTF-8 with as many following ones as it announces.
 _SEQUENCE = re.compile(f"[\xc2-\xcf][{_FOLLOW}]|[\xe0-\xef][{_FOLLOW}]{{2}}|[\xf0-\xf4][{_FOLLOW}]{{3}}")
+# What every such sequence begins with, as a pattern that is looked for much faster.
+_PAIR = re.compile(f"[\xc2-\xf4][{_FOLLOW}]")
 # What comes out of a repair: letters of Western languages, punctuation, symbols, kana, Han, Hangul, emoji.
 _WRITTEN = re.compile(
     "[\xa0-\u017f\u0300-\u036f\u2000-\u206f\u20a0-\u23ff\u2500-\u27bf\u3000-\u9fff\uac00-\ud7a3\uff00-\uffef\U0001f300-\U0001faff]*"
@@ -37,7 +39,7 @@ _HIGH_LATIN = re.compile("[\xa1-\xff]")
 
 def repair(text: str) -> str:
     """Return the text with the lines repaired that hold UTF-8 read as Windows-1252 or Latin-1, once or twice over."""
-    if not _SEQUENCE.search(text) or not _convincing(text):
+    if text.isascii() or not _PAIR.search(text) or not _SEQUENCE.search(text) or not _convincing(text):
         return text
     return "\n".join(line if line.isascii() else _repair_line(line) for line in text.split("\n"))
 

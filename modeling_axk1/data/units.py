@@ -96,24 +96,24 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _units(codes: NDArray[np.uint32]) -> Units:
     kinds, values = _tables()
-    places = np.minimum(codes, _LAST).astype(np.intp)
-    kind = kinds.take(places)
-    word = (kind == _DIGIT) | (kind == _LETTER)
-    starts = kind == _SINGLE
-    starts[:1] |= word[:1]
-    starts[1:] |= word[1:] & ~word[:-1]
-    inside = np.flatnonzero(kind)
-    if not len(inside):
+    places = codes.astype(np.intp)
+    kind = kinds.take(places, mode="clip")
+    inside = kind != _APART
+    word = inside & (kind != _SINGLE)
+    further = np.zeros(len(codes) + 1, np.bool_)  # not the first character of a word
+    further[1:-1] = word[1:] & word[:-1]
+    firsts = np.flatnonzero(inside & ~further[:-1])
+    if not len(firsts):
         none = np.zeros(0, np.bool_)
         return Units(np.zeros(0, np.uint64), np.zeros(0, np.int64), none, none)
-    firsts = np.flatnonzero(starts.take(inside))
-    lengths = np.append(firsts[1:], len(inside)) - firsts
+    lengths = np.flatnonzero(inside & ~further[1:]) + 1 - firsts
     # Within a word the characters have powers of _BASE as weights, or words of the same letters would be the same.
-    order = np.arange(len(inside)) - np.repeat(firsts, lengths)
-    weighted = values.take(places.take(inside)) * _powers().take(order, mode="wrap")
-    kind = kind.take(inside)
+    # What stands between units has the value 0 and need not be taken out.
+    powers, start = _powers(), firsts[0]
+    order = np.arange(start, len(codes)) - np.repeat(firsts, np.append(firsts[1:], len(codes)) - firsts)
+    weights = powers.take(order, mode="clip" if lengths.max() <= len(powers) else "wrap")
     return Units(
-        _mix(np.add.reduceat(weighted, firsts)),
+        _mix(np.add.reduceat(values.take(places[start:], mode="clip") * weights, firsts - start)),
         lengths,
         np.maximum.reduceat(kind, firsts) >= _LETTER,
         kind.take(firsts) == _SINGLE,
@@ -134,7 +134,7 @@ def _powers() -> Hashes:
 
 @cache
 def _tables() -> tuple[NDArray[np.uint8], Hashes]:
-    """The kind of every code point up to _LAST, and a number for each. Above it nothing is written."""
+    """Return the kind of every code point up to _LAST, and a number for each that units have. Above it none is used."""
     import unicodedata
 
     kinds = np.zeros(_LAST + 1, np.uint8)
@@ -143,4 +143,4 @@ def _tables() -> tuple[NDArray[np.uint8], Hashes]:
     for first, last in _SINGLES:
         kinds[first : last + 1] = _SINGLE
     kinds[0x20000:_LAST] = _SINGLE
-    return kinds, _mix(np.arange(1, _LAST + 2, dtype=np.uint64))
+    return kinds, np.where(kinds == _APART, 0, _mix(np.arange(1, _LAST + 2, dtype=np.uint64)))

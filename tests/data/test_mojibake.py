@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modeling_axk1.data.document import Document, Dropped, run_steps
-from modeling_axk1.data.mojibake import repair, unreadable
+from modeling_axk1.data.mojibake import _PAIR, _SEQUENCE, repair, unreadable
 from modeling_axk1.data.steps.normalise import normalise, rules
 
 RIGHT = {
@@ -93,3 +93,8 @@ def test_the_step_drops_what_cannot_be_read():
 
 def test_every_rule_says_its_limit_and_why():
     assert all(row.keys() == {"rule", "limit", "why"} and all(row.values()) for row in rules())
+
+
+@given(st.text("ÂÃÏàïðô†â€é©\x80\x93”…a\n"))
+def test_no_sequence_stands_where_its_beginning_does_not(text):
+    assert _PAIR.search(text) or not _SEQUENCE.search(text)

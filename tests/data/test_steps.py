@@ -1,3 +1,4 @@
+import re
 import unicodedata
 
 import pytest
@@ -42,6 +43,19 @@ def test_normalise_twice_changes_nothing(text):
     once = normalise_text(text)
     assert normalise_text(once) == once
     assert unicodedata.is_normalized("NFC", once)
+
+
+def slowly_normalised(text: str) -> str:
+    """The definition, by patterns alone."""
+    text = re.sub("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]", "\n", text)
+    text = re.sub("[\x00-\x08\x0e-\x1b\x1f\x7f-\x9f\ufeff]", "", text)
+    text = "\n".join(line.rstrip() for line in unicodedata.normalize("NFC", text).split("\n"))
+    return re.sub("\n{3,}", "\n\n", text).strip("\n")
+
+
+@given(ANY_TEXT | st.text("a\n \r\v\x1c\x1f\x7f\x80\x85\xa0\u2028\ufeff\uffff\U00010000e\u0301"))
+def test_normalise_does_what_the_patterns_say(text):
+    assert normalise_text(text) == slowly_normalised(text)
 
 
 @given(ANY_TEXT)

@@ -3,6 +3,10 @@
 import re
 import unicodedata
 from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
 
 from modeling_axk1.data.document import Document, Drop, Step
 from modeling_axk1.data.mojibake import MAX_HIGH_LATIN, MAX_REPLACED, MIN_REPLACED, repair, unreadable
@@ -20,10 +24,29 @@ def normalise_text(text: str) -> str:
     Doing it twice changes nothing. Characters go before NFC is applied, because a base letter and an accent that
     stood apart may now compose.
     """
-    text = _UNWANTED.sub("", _LINE_BREAKS.sub("\n", text))
+    if _is_odd(text):
+        text = _UNWANTED.sub("", _LINE_BREAKS.sub("\n", text))
     text = unicodedata.normalize("NFC", text)
-    text = "\n".join(line.rstrip() for line in text.split("\n"))
-    return _BLANK_LINES.sub("\n\n", text).strip("\n")
+    text = "\n".join(map(str.rstrip, text.split("\n")))
+    if "\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+    return text.strip("\n")
+
+
+def _is_odd(text: str) -> bool:
+    """Tell whether a line break or unwanted character is in a text; a table says it faster than the patterns."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    return bool(_odd().take(codes.astype(np.intp), mode="clip").any())
+
+
+@cache
+def _odd() -> NDArray[np.bool_]:
+    # What follows the last entry is as the last entry is.
+    table = np.zeros(0x10000, np.bool_)
+    for code in range(0xFFFF):
+        character = chr(code)
+        table[code] = bool(_LINE_BREAKS.match(character) or _UNWANTED.match(character))
+    return table
 
 
 def normalise() -> Step:
@@ -33,7 +56,9 @@ def normalise() -> Step:
         # Before control characters go: Latin-1 shows half of all bytes above 0x7f as such.
         text = normalise_text(repair(document.text))
         reason = unreadable(text, document.language)
-        return Drop(reason) if reason else replace(document, text=text)
+        if reason:
+            return Drop(reason)
+        return document if text == document.text else replace(document, text=text)
 
     return Step("normalise", decide)
 

@@ -1,10 +1,13 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modeling_axk1.data.document import Document, Drop
-from modeling_axk1.data.steps.language import language, rules, verdict
+from modeling_axk1.data.steps.language import count_scripts, language, rules, verdict
 
 SAMPLE = Path(__file__).parents[3] / "data_cards" / "sample"
 TEXTS = {
@@ -67,3 +70,9 @@ def test_real_manuals_are_rarely_taken_for_another_language():
 
 def test_rules_name_their_limit_and_the_reason():
     assert all(row.keys() == {"rule", "limit", "why"} and all(row.values()) for row in rules())
+
+
+@given(st.text() | st.text("aZ[zÀ×÷öøɏɐ가힣ぁヿ㐀一鿿䷀𠮷"))
+def test_scripts_are_counted_as_the_patterns_say(text):
+    patterns = {"hangul": "[가-힣]", "kana": "[ぁ-ヿ]", "han": "[㐀-䶿一-鿿]", "latin": "[A-Za-zÀ-ÖØ-öø-ɏ]"}
+    assert count_scripts(text) == {name: len(re.findall(pattern, text)) for name, pattern in patterns.items()}
