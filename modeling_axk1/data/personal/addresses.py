@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from modeling_axk1.data.personal.found import Found, apart, matches, places
-from modeling_axk1.data.personal.scan import Marks, bracketed_at, colons, dotted
+from modeling_axk1.data.personal.scan import Scan, bracketed_at, colons, dotted
 
 _LOCAL = re.compile(r"[A-Za-z0-9](?:[\w.+%-]{0,62}[\w+%-])?\Z", re.ASCII)
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}(?![\w@])", re.ASCII)
@@ -50,10 +50,10 @@ _KNOWN = frozenset(
 _KNOWN_NETWORKS = ("2001:4860:4860:", "2606:4700:4700:", "2620:fe::")
 
 
-def emails(text: str, marks: Marks) -> Iterator[Found]:
+def emails(text: str, scanned: Scan) -> Iterator[Found]:
     """Find e-mail addresses, also with the sign spelt out in brackets, but no reserved domains and machine accounts.
 
-    `marks` is the scan of the text.
+    `scanned` is the text's scan.
     """
     for at in places(text, "@"):
         local = _LOCAL.search(text, max(0, at - 65), at)
@@ -62,7 +62,7 @@ def emails(text: str, marks: Marks) -> Iterator[Found]:
             start = local.start()
             if not _USER_OF_URL.search(text, max(0, start - 110), start):
                 yield Found(start, domain.end(), "email")
-    for sign in matches(_SPELT, text, bracketed_at(marks)):
+    for sign in matches(_SPELT, text, bracketed_at(scanned)):
         local = _SPELT_LOCAL.search(text, max(0, sign.start() - 66), sign.start())
         domain = _SPELT_DOMAIN.match(text, sign.end())
         if local and domain and "example" not in domain.group().lower():
@@ -76,19 +76,19 @@ def _reaches_a_person(local: str, domain: str) -> bool:
     return local.lower() not in _MACHINES and not _RESERVED.search(domain) and ".." not in local
 
 
-def ip_addresses(text: str, marks: Marks) -> Iterator[Found]:
+def ip_addresses(text: str, scanned: Scan) -> Iterator[Found]:
     """Find IP addresses that the Internet routes; private, reserved and documentation ranges are left alone.
 
-    `marks` is the scan of the text.
+    `scanned` is the text's scan.
     """
-    for dot in dotted(marks):
+    for dot in dotted(scanned):
         start = dot - 1
         while start > max(0, dot - 3) and text[start - 1] in "0123456789":
             start -= 1
         match = _IPV4.match(text, start)
         if match and apart(text, match, ".:/-") and _is_public(match.group()) and _is_address(text, match):
             yield Found(*match.span(), "ip")
-    for match in matches(_IPV6, text, (colon - 4 for colon in colons(marks))):
+    for match in matches(_IPV6, text, (colon - 4 for colon in colons(scanned))):
         groups = [group for group in match.group().split(":") if group]
         if len(groups) < 3 or match.group().lower().startswith(_KNOWN_NETWORKS) or not apart(text, match, ":."):
             continue

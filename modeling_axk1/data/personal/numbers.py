@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from modeling_axk1.data.personal import checks
 from modeling_axk1.data.personal.found import Found, apart, matches
-from modeling_axk1.data.personal.scan import Marks, capitals_and_digits, digit_runs
+from modeling_axk1.data.personal.scan import Scan, capitals_and_digits, digit_runs
 
 # So far the patterns look to the left and the right of a number.
 _AROUND = 8
@@ -94,13 +94,13 @@ _DNI = re.compile(r"(?:\d{8}-?|\d\d\.\d{3}\.\d{3}-?|[XYZ]-?\d{7}-?)[A-HJ-NP-TV-Z
 _IBAN = re.compile(r"[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![\w-])", re.ASCII)
 
 
-def numbers(text: str, language: str, marks: Marks) -> Iterator[Found]:
+def numbers(text: str, language: str, scanned: Scan) -> Iterator[Found]:
     """Find telephone, card, bank account and identity numbers as they are written in `language`.
 
-    `marks` is the scan of the text.
+    `scanned` is the text's scan.
     """
-    ibans = capitals_and_digits(marks)
-    runs = digit_runs(marks, _LEAST_DIGITS)
+    ibans = capitals_and_digits(scanned)
+    runs = digit_runs(scanned, _LEAST_DIGITS)
     if not ibans and not runs:
         return
     if not text.isascii():

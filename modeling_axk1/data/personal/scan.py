@@ -5,6 +5,7 @@ What is asked here is necessary for the patterns and costs a tenth of them; what
 """
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,59 +17,71 @@ _DIGITS = "0123456789０１２３４５６７８９"
 _JOINTS = "-. ()/（）\u3000\xa0‐‑‒–—−－ー"
 _LAST = 0xFFFF
 
-Marks = NDArray[np.uint8]
+
+class Scan(NamedTuple):
+    """What each character of a text is, as bits, and the places of its digits."""
+
+    marks: NDArray[np.uint8]
+    digits: NDArray[np.int64]
 
 
-def scan(text: str) -> Marks:
-    """Return what each character of a text is to the functions below."""
+def scan(text: str) -> Scan:
+    """Look every character of a text up."""
     if text.isascii():
-        return np.frombuffer(text.encode().translate(_table()[:256].tobytes()), np.uint8)
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    return _table().take(codes.astype(np.intp), mode="clip")
+        marks = np.frombuffer(text.encode().translate(_table()[:256].tobytes()), np.uint8)
+    else:
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        marks = _table().take(codes.astype(np.intp), mode="clip")
+    return Scan(marks, (marks & _DIGIT).nonzero()[0])
 
 
-def digit_runs(marks: Marks, least: int) -> list[tuple[int, int]]:
+def digit_runs(scanned: Scan, least: int) -> list[tuple[int, int]]:
     """Return [start, end) of all that is written with digits and joints only, and with `least` digits or more."""
-    digits = np.flatnonzero(marks & _DIGIT)
+    marks, digits = scanned
     if len(digits) < least:
         return []
+    others = (marks & (_DIGIT | _JOIN) == 0).nonzero()[0]
     # Digits stand in one run when as many other characters are before both.
-    others = np.cumsum(marks & (_DIGIT | _JOIN) == 0)
-    before = others[digits]
+    before = np.searchsorted(others, digits)
     runs = np.unique(before[least - 1 :][before[least - 1 :] == before[: len(before) - least + 1]])
-    starts = np.where(runs == 0, 0, np.searchsorted(others, runs) + 1)
-    return list(zip(starts.tolist(), np.searchsorted(others, runs + 1).tolist(), strict=True))
+    bounds = np.concatenate(([-1], others, [len(marks)]))
+    return list(zip((bounds[runs] + 1).tolist(), bounds[runs + 1].tolist(), strict=True))
 
 
-def capitals_and_digits(marks: Marks) -> list[int]:
+def capitals_and_digits(scanned: Scan) -> list[int]:
     """Return the places where two capital letters (A to Z) and two digits follow each other."""
-    digit, capital = marks & _DIGIT != 0, marks & _CAPITAL != 0
-    return np.flatnonzero(capital[:-3] & capital[1:-2] & digit[2:-1] & digit[3:]).tolist()
+    marks, digits = scanned
+    firsts = digits[(digits >= 2) & (digits < len(marks) - 1)]
+    there = marks[firsts - 2] & marks[firsts - 1] & _CAPITAL != 0
+    return (firsts[there & (marks[firsts + 1] & _DIGIT != 0)] - 2).tolist()
 
 
-def dotted(marks: Marks) -> list[int]:
+def dotted(scanned: Scan) -> list[int]:
     """Return the places of dots that begin three within nine characters, each with a digit on both sides."""
-    dots = np.flatnonzero(marks & _DOT)
-    dots = dots[(dots > 0) & (dots < len(marks) - 1)]
-    dots = dots[(marks[dots - 1] & marks[dots + 1] & _DIGIT) != 0]
+    marks, digits = scanned
+    before = digits[digits < len(marks) - 2]
+    dots = before[(marks[before + 1] & _DOT != 0) & (marks[before + 2] & _DIGIT != 0)] + 1
     return dots[:-2][dots[2:] - dots[:-2] <= 8].tolist()
 
 
-def colons(marks: Marks) -> list[int]:
+def colons(scanned: Scan) -> list[int]:
     """Return the places of colons that have a digit four characters before them."""
-    found = np.flatnonzero(marks & _COLON)
-    found = found[found >= 4]
-    return found[(marks[found - 4] & _DIGIT) != 0].tolist()
+    marks, digits = scanned
+    found = digits[digits < len(marks) - 4] + 4
+    return found[marks[found] & _COLON != 0].tolist()
 
 
-def bracketed_at(marks: Marks) -> list[int]:
+def bracketed_at(scanned: Scan) -> list[int]:
     """Return the places of opening brackets behind which, perhaps after one character more, stands "at" or "AT"."""
-    at = (marks[:-1] & _A != 0) & (marks[1:] & _T != 0)
-    return np.flatnonzero((marks[:-3] & _OPEN != 0) & (at[1:-1] | at[2:])).tolist()
+    marks = scanned.marks
+    opens = (marks[:-3] & _OPEN).nonzero()[0]
+    first, second, third = (marks[opens + distance] for distance in (1, 2, 3))
+    there = (first & _A != 0) & (second & _T != 0) | (second & _A != 0) & (third & _T != 0)
+    return opens[there].tolist()
 
 
 @cache
-def _table() -> Marks:
+def _table() -> NDArray[np.uint8]:
     table = np.zeros(_LAST + 1, np.uint8)
     members = {
         _DIGIT: _DIGITS,

@@ -58,12 +58,12 @@ def find(text: str, language: str) -> list[Found]:
 
 
 def _all(text: str, language: str) -> Iterator[Found]:
-    marks = scan(text)
+    scanned = scan(text)
     # Among finds that begin and end together the first wins.
     yield from secrets(text)
-    yield from emails(text, marks)
-    yield from numbers(text, language, marks)
-    yield from ip_addresses(text, marks)
+    yield from emails(text, scanned)
+    yield from numbers(text, language, scanned)
+    yield from ip_addresses(text, scanned)
 
 
 def _replaced(text: str, found: list[Found]) -> str:

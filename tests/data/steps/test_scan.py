@@ -59,9 +59,9 @@ def test_places_are_those_of_the_pattern(places, pattern, text):
 def test_nothing_is_missed_that_is_found_by_trying_everywhere(text, language):
     found = find(text, language)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(numbers, "digit_runs", lambda marks, least: [(0, len(marks))])
-        patched.setattr(numbers, "capitals_and_digits", lambda marks: range(len(marks)))
-        patched.setattr(addresses, "bracketed_at", lambda marks: range(len(marks)))
-        patched.setattr(addresses, "colons", lambda marks: range(4, len(marks)))
-        patched.setattr(addresses, "dotted", lambda marks: range(1, len(marks)))
+        patched.setattr(numbers, "digit_runs", lambda scanned, least: [(0, len(scanned.marks))])
+        patched.setattr(numbers, "capitals_and_digits", lambda scanned: range(len(scanned.marks)))
+        patched.setattr(addresses, "bracketed_at", lambda scanned: range(len(scanned.marks)))
+        patched.setattr(addresses, "colons", lambda scanned: range(4, len(scanned.marks)))
+        patched.setattr(addresses, "dotted", lambda scanned: range(1, len(scanned.marks)))
         assert find(text, language) == found
