@@ -5,9 +5,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
+from functools import cache
 
-from modeling_axk1.data.personal.found import Found, apart, places
+from modeling_axk1.data.personal.found import Found, apart
+from modeling_axk1.data.personal.scan import Beginnings, Scan
 
 # What a provider's tokens begin with, and their whole form, as the providers document them.
 _TOKENS = {
@@ -37,20 +38,21 @@ _TOKENS = {
         "eyJ": r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}",
     }.items()
 }
-_WITHOUT_UNDERSCORE = {prefix: pattern for prefix, pattern in _TOKENS.items() if "_" not in prefix}
 _WEBHOOK = re.compile(r"(?<=hooks\.slack\.com/services/)T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[A-Za-z0-9]{20,}")
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----\s(?:[^-]|-(?!----)){64,}?-----END \1-----"
 )
 _URL_PASSWORD = re.compile(r"(?<=://)[\w.%+-]{1,64}:([^\s:/@\"'<>{}$*()\[\]]{6,100})@(?=[\w.-]+\.[\w-]+|localhost)")
 # A telling name, then a value in quotes, or one without them that goes on for long.
-# By what they have in common: where that is not, none of them is.
+# By what they begin with.
 _NAMES = {
     "pass": ("passw", "passphrase"),
-    "secret": ("secret",),
-    "token": ("token",),
-    "api": ("api_key", "apikey", "api-key"),
-    "access": ("access_key", "accesskey"),
+    "secr": ("secret",),
+    "toke": ("token",),
+    "api_": ("api_key",),
+    "apik": ("apikey",),
+    "api-": ("api-key",),
+    "acce": ("access_key", "accesskey"),
     "auth": ("auth",),
 }
 _ASSIGNED = re.compile(
@@ -65,16 +67,24 @@ _AN_EXAMPLE = re.compile(
 )
 
 
-def secrets(text: str) -> Iterator[Found]:
-    """Find private keys, tokens, passwords in URLs, and random values assigned to names such as `api_key`."""
+def secrets(text: str, scanned: Scan) -> Iterator[Found]:
+    """Find private keys, tokens, passwords in URLs, and random values assigned to names such as `api_key`.
+
+    `scanned` is the text's scan.
+    """
     if "PRIVATE KEY" in text:
         for match in _PRIVATE_KEY.finditer(text):
             yield Found(*match.span(), "private_key")
-    for prefix, pattern in (_TOKENS if "_" in text else _WITHOUT_UNDERSCORE).items():
-        for place in places(text, prefix):
-            token = pattern.match(text, place)
-            if token and apart(text, token, "/+-") and not _AN_EXAMPLE.search(text, place + len(prefix), token.end()):
-                yield Found(*token.span(), "secret")
+    named: list[tuple[int, str]] = []
+    prefixes = list(_TOKENS)
+    for place, number in _beginnings().find(scanned.codes):
+        if number >= len(prefixes):
+            named.append((place, list(_NAMES)[number - len(prefixes)]))
+            continue
+        prefix = prefixes[number]
+        token = _TOKENS[prefix].match(text, place)
+        if token and apart(text, token, "/+-") and not _AN_EXAMPLE.search(text, place + len(prefix), token.end()):
+            yield Found(*token.span(), "secret")
     if "hooks.slack.com" in text:
         for match in _WEBHOOK.finditer(text):
             if not _AN_EXAMPLE.search(match.group()):
@@ -83,15 +93,23 @@ def secrets(text: str) -> Iterator[Found]:
         for match in _URL_PASSWORD.finditer(text):
             if not _AN_EXAMPLE.search(match[1]) and not match[1].isalpha():
                 yield Found(*match.span(1), "secret")
-    yield from _assigned(text)
+    if named:
+        yield from _assigned(text, named)
 
 
-def _assigned(text: str) -> Iterator[Found]:
+@cache
+def _beginnings() -> Beginnings:
+    return Beginnings([*_TOKENS, *_NAMES], lower=_NAMES)
+
+
+def _assigned(text: str, named: list[tuple[int, str]]) -> Iterator[Found]:
     lower = text.lower()
     # Two characters have a small letter of another length; then names are found as they are written.
     lower = lower if len(lower) == len(text) else text
-    for name in chain.from_iterable(names for stem, names in _NAMES.items() if stem in lower):
-        for place in places(lower, name):
+    for place, beginning in named:
+        for name in _NAMES[beginning]:
+            if not lower.startswith(name, place):
+                continue
             match = _ASSIGNED.match(text, place + len(name))
             if match and _is_random(value := match[2] or match[3]) and not _AN_EXAMPLE.search(value):
                 yield Found(*match.span(2 if match[2] else 3), "secret")

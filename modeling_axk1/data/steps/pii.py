@@ -60,7 +60,7 @@ def find(text: str, language: str) -> list[Found]:
 def _all(text: str, language: str) -> Iterator[Found]:
     scanned = scan(text)
     # Among finds that begin and end together the first wins.
-    yield from secrets(text)
+    yield from secrets(text, scanned)
     yield from emails(text, scanned)
     yield from numbers(text, language, scanned)
     yield from ip_addresses(text, scanned)

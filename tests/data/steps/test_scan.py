@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeling_axk1.data.personal import addresses, numbers
-from modeling_axk1.data.personal.scan import bracketed_at, capitals_and_digits, colons, digit_runs, dotted, scan
+from modeling_axk1.data.personal.scan import (
+    Beginnings,
+    bracketed_at,
+    capitals_and_digits,
+    colons,
+    digit_runs,
+    dotted,
+    scan,
+)
 from modeling_axk1.data.steps.pii import find
 from tests.data.planted_pii import planted
 
@@ -52,6 +60,19 @@ def test_places_are_those_of_the_pattern(places, pattern, text):
     if places is dotted:
         expected = [one for one, third in zip(expected, expected[2:], strict=False) if third - one <= 8]
     assert places(scan(text)) == expected
+
+
+@given(st.text() | st.text("aAbBcC-_kK\u212aİ𠮷"))
+def test_beginnings_of_words_are_those_of_the_text(text):
+    words = {"a": False, "bc": False, "A-b_c": False, "ack": True, "b_ca": True, "b_cb": True, "K": False}
+    beginnings = Beginnings(list(words), lower=[word for word, any_case in words.items() if any_case])
+    found = [(place, list(words)[number]) for place, number in beginnings.find(scan(text).codes)]
+    assert found == [
+        (place, word)
+        for place in range(len(text))
+        for word, any_case in words.items()
+        if "".join(map(str.lower, text[place:]) if any_case else text[place:]).startswith(word[:4])
+    ]
 
 
 @settings(max_examples=300, deadline=None)
