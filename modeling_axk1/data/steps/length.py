@@ -7,9 +7,11 @@ def length(min_bytes: int, max_line_bytes: int) -> Step:
     """Drop texts too short to learn from, and texts with a line so long that it is data or minified code."""
 
     def decide(document: Document) -> Document | Drop:
-        if document.bytes < min_bytes:
+        size = document.bytes
+        if size < min_bytes:
             return Drop(f"shorter than {min_bytes} bytes")
-        if max(len(line.encode()) for line in document.text.split("\n")) > max_line_bytes:
+        # A text that is short enough has no line that is too long.
+        if size > max_line_bytes and max(len(line.encode()) for line in document.text.split("\n")) > max_line_bytes:
             return Drop(f"a line longer than {max_line_bytes} bytes")
         return document
 
