@@ -22,6 +22,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import data_page
+from data_korean import KOREAN as DATA_KOREAN
+
 from modeling_axk1.model.configuration_axk1 import AXK1Config
 from modeling_axk1.weights.cut import layer_of, written_numbers
 from modeling_axk1.weights.dtypes import nbytes_of
@@ -181,7 +184,7 @@ KOREAN = {
     "Bits a parameter": "파라미터당 비트",
     "Parameters quantised": "양자화된 파라미터",
     "GiB, weights alone; caches and activations come on top": "GiB, 가중치만. 캐시와 활성값은 따로 듭니다",
-}
+} | DATA_KOREAN
 
 
 def say(text: str, language: str) -> str:
@@ -535,6 +538,27 @@ TABLES: dict[str, Callable[[str], str]] = {
         *(totals, tensors, single_experts, absent, precisions, configs),
     )
 }
+
+
+def of_data(name: str) -> Callable[[str], str]:
+    """A table of the page about data."""
+
+    def made(language: str) -> str:
+        header, rows, words, source = data_page.TABLES[name](lambda text: say(text, language))
+        return table(language, source, header, rows, words) if source else grid(language, header, rows, words)
+
+    return made
+
+
+def data_corpus(language: str) -> str:
+    """The released corpus, its table and its plot; nothing as long as nothing is released."""
+    if data_page.corpus_stats() is None:
+        return ""
+    words = {"en": "Bytes of text by language and licence", "ko": "언어와 라이선스별 텍스트의 바이트"}[language]
+    return f"{of_data('corpus')(language)}\n![{words}](../../data_cards/corpus/figures/composition.svg)\n"
+
+
+TABLES |= {f"data_{name}": of_data(name) for name in data_page.TABLES} | {"data_corpus": data_corpus}
 
 
 def drawing(theme: str) -> Any:
