@@ -50,7 +50,7 @@ def choose(recipe: Recipe, parts: Sequence[Part], work: Path, *, whole: bool) ->
     if "near_duplicates" in recipe.corpus_steps:
         _mark_near_duplicates(parts, starts, fates, work)
     if not whole:
-        _hold_back(recipe, groups, buckets, fates)
+        _hold_back(recipe, groups, buckets, fates, work / "turned")
     _split(recipe, groups, buckets, fates)
     fates.flush()
     return Choice(path, starts)
@@ -88,18 +88,33 @@ def _mark_near_duplicates(parts: Sequence[Part], starts: Sequence[int], fates: n
     fates[rows[firsts != np.arange(len(rows))]] = NEAR_DUPLICATE
 
 
-def _hold_back(recipe: Recipe, groups: Sequence[tuple[str, str, str]], buckets: Buckets, fates: np.ndarray) -> None:
+def _hold_back(
+    recipe: Recipe, groups: Sequence[tuple[str, str, str]], buckets: Buckets, fates: np.ndarray, work: Path
+) -> None:
     about = [np.array([rule.matches(*group) for group in groups], bool) for rule in recipe.held_back]
     released = [0] * len(recipe.held_back)
-    for records in buckets if recipe.held_back else ():
-        undecided = fates[records["row"]] == TRAIN
+    for records in _turned(buckets, fates, work) if recipe.held_back else ():
+        undecided = np.ones(len(records), bool)
         for number, rule in enumerate(recipe.held_back):
             matched = np.flatnonzero(undecided & about[number][records["group"]])
             undecided[matched] = False
-            # In the order of hashes, over all buckets: once there is no more room, no later document is released.
+            # In their order over all buckets: once there is no more room, no later document is released.
             upto = released[number] + np.cumsum(records["bytes"][matched], dtype=np.uint64)
             fates[records["row"][matched[upto > rule.max_bytes]]] = HELD_BACK + number
             released[number] = int(upto[-1]) if len(upto) else released[number]
+
+
+def _turned(buckets: Buckets, fates: np.ndarray, work: Path) -> Buckets:
+    """Put what is left in the order of the digests' second quarters.
+
+    The first decides about the split: in its order, what a rule lets through would be validation before all.
+    """
+    turned = Buckets(work, _RECORD, len(fates))
+    for records in buckets:
+        left = records[fates[records["row"]] == TRAIN]
+        left["digest"] = np.roll(left["digest"], -1, axis=1)
+        turned.add(left)
+    return turned
 
 
 def _split(recipe: Recipe, groups: Sequence[tuple[str, str, str]], buckets: Buckets, fates: np.ndarray) -> None:

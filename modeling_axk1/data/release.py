@@ -6,8 +6,9 @@
     reason = "one register would make up most of the Chinese text"
 
 The first rule that matches a document decides about it. Of a rule with `max_bytes`, documents are released in the
-order of their hashes until there is no more room: a choice that nobody made, that any reader can repeat, and that
-stays the same when other documents come or go.
+order of their SHA-256, read from its 17th hex digit on, until there is no more room: a choice that nobody made, that
+any reader can repeat, and that stays the same when other documents come or go. The digits before decide about the
+split, and one must not decide about the other.
 """
 
 from dataclasses import dataclass
