@@ -107,9 +107,9 @@ KOREAN = {
     "decides with 60 letters or more; technical texts are full of foreign words": (
         "글자 60개부터 판단함. 기술 문서에는 외국어가 많음"
     ),
-    "words, or characters of ko, ja and zh": "단어 수, ko·ja·zh는 글자 수(하한)",
+    "words, or characters of ko, ja and zh": "단어 수, ko·ja·zh는 글자 수",
     "a help page may be two sentences": "도움말은 두 문장일 수도 있음",
-    "words or characters": "단어 수 또는 글자 수(상한)",
+    "words or characters": "단어 수 또는 글자 수",
     "as published; a word is about two Chinese, three Japanese characters": (
         "논문대로. 단어 하나는 중국어 두 글자, 일본어 세 글자쯤임"
     ),

@@ -12,7 +12,7 @@ from typing import Any
 
 from modeling_axk1.data.croissant import COLUMNS
 from modeling_axk1.data.quality.code import rules as code_rules
-from modeling_axk1.data.quality.limits import LIMITS
+from modeling_axk1.data.quality.limits import LIMITS, RULES
 from modeling_axk1.data.quality.limits import rules as quality_rules
 from modeling_axk1.data.recipe import _RECIPE
 from modeling_axk1.data.release import _HELD_BACK
@@ -126,11 +126,17 @@ def _rules(rules: list[dict[str, str]], word: Word) -> Table:
 
 def quality(word: Word) -> Table:
     """The rules of quality for prose, by language."""
+    signs = {"min": " (≥)", "max": " (≤)"}
     rows = [
-        [word(rule["rule"]), rule["paper"], *(rule[name] for name in LIMITS), word(rule["why"])]
-        for rule in quality_rules()
+        [
+            word(shown["rule"]) + signs.get(rule.field[:3], ""),
+            word(shown["why"]),
+            shown["paper"],
+            *(shown[name] for name in LIMITS),
+        ]
+        for rule, shown in zip(RULES, quality_rules(), strict=True)
     ]
-    return ["Rule", "Paper", *LIMITS, "Why"], rows, 2, None
+    return ["Rule", "Why", "Paper", *LIMITS], rows, 2, None
 
 
 def personal(word: Word) -> Table:

@@ -112,7 +112,7 @@ def check(
     Reads every file: checksums, columns, the hash of every text, licences,
     languages, texts that are there twice, and the numbers in stats.json.
     With --evaluation, also that no document shares 13 words in a row, or 25
-    characters of a script without spaces, with texts to evaluate on.
+    characters of Hangul, kana or Han, with texts to evaluate on.
 
     Examples:
       axk1 data check sample

@@ -26,8 +26,8 @@ _STEPS = {
     "language": "drops texts that are not in the language their source states",
     "quality": "drops what counting shows to be lists, tables, boilerplate or repetition",
     "pii": "replaces personal data and secrets by placeholders such as `<EMAIL_1>`",
-    "decontaminate": f"drops texts that share {WORDS} words, or {CHARACTERS} characters, in a row with texts to "
-    "evaluate on",
+    "decontaminate": f"drops texts that share {WORDS} words in a row, or {CHARACTERS} characters of Hangul, kana or "
+    "Han, with texts to evaluate on",
     "duplicates": "drops texts that are there already, character for character",
     "near_duplicates": f"drops texts whose runs of words are at least {THRESHOLD:.0%} those of a text that is there "
     "already (MinHash)",
