@@ -157,6 +157,11 @@ def take(documents: Iterator[Document], megabytes: float) -> list[Document]:
     return taken
 
 
+def size_of(documents: dict[str, list[Document]]) -> dict[str, int]:
+    """Return the bytes of each language."""
+    return {language: sum(one.bytes for one in some) for language, some in documents.items()}
+
+
 def _read(places: list[tuple[Path, int]]) -> Iterator[Document]:
     import pyarrow.parquet
 
@@ -209,7 +214,7 @@ def time_steps(base: Path, steps: list[str], repeats: int) -> dict[str, dict[str
                     for side, passes in PASSES.items():
                         one = time_step(workers, base, side, step, language, passes if round_ else 1)
                         if round_:
-                            seconds[side].append(round(one, 4))
+                            seconds[side].append(round(one, 6))
                 taken.setdefault(step, {})[language] = seconds
                 print(step, language, seconds, file=sys.stderr, flush=True)
     return taken
@@ -302,7 +307,8 @@ def main() -> None:
     """Measure the steps and the chains, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, metavar="CORPUS")
-    parser.add_argument("--megabytes", type=float, default=1.0, help="of each language (default: 1)")
+    parser.add_argument("--megabytes", type=float, default=0.5, help="of each language, for the steps (default: 0.5)")
+    parser.add_argument("--chain-megabytes", type=float, default=2.0, help="the same for end to end (default: 2)")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=[*AGAINST, "end to end"], default=[*AGAINST, "end to end"])
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
@@ -313,27 +319,27 @@ def main() -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "TQDM_DISABLE": "1"}
     with tempfile.TemporaryDirectory(prefix="axk1-benchmark-") as temporary:
         base = Path(temporary)
-        documents, evaluation = sample(options.corpus, options.megabytes)
-        size = {language: sum(one.bytes for one in some) for language, some in documents.items()}
-        for language, some in documents.items():
+        documents, evaluation = sample(options.corpus, max(options.megabytes, options.chain_megabytes))
+        few = {language: take(iter(some), options.megabytes) for language, some in documents.items()}
+        for language, some in few.items():
             write_lines(base / "steps" / f"{language}.jsonl", some)
         make_indices(base / "steps", evaluation)
-        steps = {
-            step: {"against": AGAINST[step], **shown(size, taken)}
-            for step, taken in time_steps(
-                base / "steps", [one for one in options.only if one in AGAINST], options.repeats
-            ).items()
-        }
+        taken = time_steps(base / "steps", [one for one in options.only if one in AGAINST], options.repeats)
         result = {
-            "command": f"python benchmarks/data_build.py CORPUS --megabytes {options.megabytes:g}",
+            "command": f"python benchmarks/data_build.py CORPUS --megabytes {options.megabytes:g} "
+            f"--chain-megabytes {options.chain_megabytes:g}",
             "seed": SEED,
             "processes": 2,
-            "bytes": size,
-            "steps": steps,
+            "steps_bytes": size_of(few),
+            "steps": {
+                step: {"against": AGAINST[step], **shown(size_of(few), seconds)} for step, seconds in taken.items()
+            },
         }
         if "end to end" in options.only:
             chains = time_chains(base, write_recipes(base, documents, evaluation), options.repeats)
-            result["end_to_end"] = {"against": CHAINS, **shown({"all": sum(size.values())}, {"all": chains})}
+            size = sum(size_of(documents).values())
+            result |= {"end_to_end_bytes": size_of(documents)}
+            result["end_to_end"] = {"against": CHAINS, **shown({"all": size}, {"all": chains})}
     versions = {name: metadata.version(name) for name in PEERS if find_spec(name.partition("-")[0])}
     result |= environment()
     result["versions"] |= versions
