@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def benchmark(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    for module in ("data_build", "measure"):
+    for module in ("data_build", "data_build_sample", "measure"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     import data_build
 
