@@ -171,8 +171,11 @@ data_build_datatrove.chain(*map(Path, sys.argv[2:]))
 """
 
 
-def time_chains(base: Path, recipe: Path, repeats: int) -> dict[str, list[float]]:
-    """Run both chains in turn as whole processes, and return the seconds of each."""
+def time_chains(base: Path, recipe: Path, repeats: int) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Run both chains in turn as whole processes; the seconds of each, and the documents that it wrote."""
+    import pyarrow.parquet
+
+    kept = {}
     seconds: dict[str, list[float]] = {side: [] for side in PASSES}
     for round_ in range(repeats):
         for side in PASSES:
@@ -190,9 +193,10 @@ def time_chains(base: Path, recipe: Path, repeats: int) -> dict[str, list[float]
             if done.returncode:
                 sys.exit(f"the chain of {side} failed: {done.stderr[-2000:]}")
             seconds[side].append(round(time.perf_counter() - started, 2))
-            written = sum(path.stat().st_size for path in out.rglob("*.parquet"))
-            print(side, seconds[side], f"{written:,} bytes of Parquet", file=sys.stderr, flush=True)
-    return seconds
+            files = out.rglob("*.parquet")
+            kept[side] = sum(pyarrow.parquet.read_metadata(path).num_rows for path in files)
+            print(side, seconds[side], f"{kept[side]:,} documents", file=sys.stderr, flush=True)
+    return seconds, kept
 
 
 def shown(size: dict[str, int], seconds: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
@@ -221,7 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, metavar="CORPUS")
     parser.add_argument("--megabytes", type=float, default=0.5, help="of each language, for the steps (default: 0.5)")
-    parser.add_argument("--chain-megabytes", type=float, default=2.0, help="the same for end to end (default: 2)")
+    parser.add_argument("--chain-megabytes", type=float, default=1.0, help="the same for end to end (default: 1)")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=[*AGAINST, "end to end"], default=[*AGAINST, "end to end"])
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
@@ -249,9 +253,10 @@ def main() -> None:
             },
         }
         if "end to end" in options.only:
-            chains = time_chains(base, write_recipes(base, documents, evaluation), options.repeats)
+            chains, kept = time_chains(base, write_recipes(base, documents, evaluation), options.repeats)
             size = sum(size_of(documents).values())
-            result |= {"end_to_end_bytes": size_of(documents)}
+            counts = {"read": sum(map(len, documents.values())), **kept}
+            result |= {"end_to_end_bytes": size_of(documents), "end_to_end_documents": counts}
             result["end_to_end"] = {"against": CHAINS, **shown({"all": size}, {"all": chains})}
     versions = {name: metadata.version(name) for name in PEERS if find_spec(name.partition("-")[0])}
     result |= environment()
