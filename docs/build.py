@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import data_page
+import tokenizer_page
 from data_korean import KOREAN as DATA_KOREAN
 
 from modeling_axk1.model.configuration_axk1 import AXK1Config
@@ -540,11 +541,11 @@ TABLES: dict[str, Callable[[str], str]] = {
 }
 
 
-def of_data(name: str) -> Callable[[str], str]:
-    """A table of the page about data."""
+def of_page(page: Any, name: str) -> Callable[[str], str]:
+    """A table of a page that has a file of its own for its tables."""
 
     def made(language: str) -> str:
-        header, rows, words, source = data_page.TABLES[name](lambda text: say(text, language))
+        header, rows, words, source = page.TABLES[name](lambda text: say(text, language))
         return table(language, source, header, rows, words) if source else grid(language, header, rows, words)
 
     return made
@@ -555,10 +556,11 @@ def data_corpus(language: str) -> str:
     if data_page.corpus_stats() is None:
         return ""
     words = {"en": "Bytes of text by language and licence", "ko": "언어와 라이선스별 텍스트의 바이트"}[language]
-    return f"{of_data('corpus')(language)}\n![{words}](../../data_cards/corpus/figures/composition.svg)\n"
+    return f"{of_page(data_page, 'corpus')(language)}\n![{words}](../../data_cards/corpus/figures/composition.svg)\n"
 
 
-TABLES |= {f"data_{name}": of_data(name) for name in data_page.TABLES} | {"data_corpus": data_corpus}
+TABLES |= {f"data_{name}": of_page(data_page, name) for name in data_page.TABLES} | {"data_corpus": data_corpus}
+TABLES |= {f"tokenizer_{name}": of_page(tokenizer_page, name) for name in tokenizer_page.TABLES}
 
 
 def drawing(theme: str) -> Any:
@@ -649,7 +651,13 @@ def attention_plot(language: str, theme: str) -> str:
     return as_svg(pyplot, figure)
 
 
-PLOTS = {"attention": attention_plot, "sizes": sizes_plot}
+def tokenizer_plot(language: str, theme: str) -> str:
+    """Tokens per byte of ours among those of others, as SVG."""
+    pyplot = drawing(theme)
+    return as_svg(pyplot, tokenizer_page.plot(pyplot, lambda text: say(text, language), *THEMES[theme]))
+
+
+PLOTS = {"attention": attention_plot, "sizes": sizes_plot, "tokenizer": tokenizer_plot}
 
 
 def built() -> dict[Path, str]:

@@ -15,11 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modeling_axk1.checksums import SUMS_FILE
-from modeling_axk1.data.dataset import read_documents
+from modeling_axk1.data.dataset import data_sha256, read_documents
 from modeling_axk1.data.document import Document
 from modeling_axk1.errors import TokenizerError
-from modeling_axk1.files import atomic_folder, sha256_file
+from modeling_axk1.files import atomic_folder
 from modeling_axk1.progress import progress_bar
 from modeling_axk1.shipped import shipped
 from modeling_axk1.tokenizer.bpe import SMALLEST, check_vocab_size, cut, learn
@@ -38,7 +37,7 @@ class TrainReport:
     """What report.json holds: sizes, the datasets' fingerprints, and tokens per byte by language on validation text.
 
     `fed` is the text by language as it was weighted, in bytes; `training_bytes` is the sum. `superwords` are the merges
-    that were learned over more than one word.
+    that were learned over more than one word; `dataset_sha256` are fingerprints of the datasets' data (`data_sha256`).
     """
 
     vocab_size: int
@@ -68,7 +67,7 @@ def train(datasets: Sequence[Path], out: Path, recipe: Recipe = Recipe()) -> Tra
     texts = _Texts(datasets, plan(datasets, recipe).weights)
     with progress_bar("tokenizer", total=None):
         tokenizer = learn(texts, recipe.vocab_size, recipe.superwords)
-    fingerprints = [sha256_file(dataset / SUMS_FILE) for dataset in datasets]
+    fingerprints = [data_sha256(dataset) for dataset in datasets]
     with atomic_folder(out) as folder:
         reports = [
             _write(

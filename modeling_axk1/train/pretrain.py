@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from modeling_axk1.checksums import SUMS_FILE
-from modeling_axk1.data.dataset import read_documents, read_texts
+from modeling_axk1.data.dataset import data_sha256, read_documents, read_texts
 from modeling_axk1.data.document import Document
 from modeling_axk1.environment import environment
 from modeling_axk1.errors import TrainError, UsageError
@@ -98,7 +97,7 @@ def plan(
     if not 2 <= length <= config.max_position_embeddings:
         raise UsageError(f"length must be in [2, {config.max_position_embeddings}], the preset's context, got {length}")
     fingerprint = {
-        "dataset": sha256_file(dataset / SUMS_FILE),
+        "dataset": data_sha256(dataset),
         "tokenizer": sha256_file(tokenizer_folder / "tokenizer.json"),
         "config": json.loads(config.to_json_string()),
         "batch": [batch_size, length],

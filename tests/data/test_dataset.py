@@ -2,7 +2,7 @@ import pytest
 
 from modeling_axk1.checksums import write_sums
 from modeling_axk1.data.build import build
-from modeling_axk1.data.dataset import check_sums, read_documents, read_texts
+from modeling_axk1.data.dataset import check_sums, data_sha256, read_documents, read_texts
 from modeling_axk1.errors import DataError
 from tests.data.recipes import some_documents, write_recipe
 
@@ -20,6 +20,16 @@ def test_a_changed_shard_is_refused_with_both_hashes(dataset):
     shard(dataset).write_bytes(shard(dataset).read_bytes() + b"x")
     with pytest.raises(DataError, match=r"train-00000-of-00001\.parquet: sha256 must be \w{64}, got \w{64}; build"):
         list(read_texts(dataset, "train"))
+
+
+def test_its_data_is_told_apart_by_the_data_alone(dataset):
+    before = data_sha256(dataset)
+    (dataset / "README.md").write_text("another card")
+    write_sums(dataset)
+    assert data_sha256(dataset) == before
+    shard(dataset).write_bytes(shard(dataset).read_bytes() + b"x")
+    write_sums(dataset)
+    assert data_sha256(dataset) != before
 
 
 def test_a_missing_shard_is_named(dataset):

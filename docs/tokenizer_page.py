@@ -1,0 +1,134 @@
+"""The tables and the plot of the page about the tokenizer, from the report and from the rules' benchmark."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent.parent / "release" / "results"
+
+Word = Callable[[str], str]
+Table = tuple[list[str], list[list[str]], int, str]
+
+KOREAN = {
+    "Register": "글의 갈래",
+    "Ours, tokens per byte": "이 토크나이저, 바이트당 토큰",
+    "o200k_base": "o200k_base",
+    "Best of the others": "가장 나은 다른 토크나이저",
+    "Ours over o200k_base": "이 토크나이저/o200k_base",
+    "Ours over the best": "이 토크나이저/가장 나은 것",
+    "mean": "평균",
+    "chat": "대화",
+    "code": "프로그램",
+    "essays": "글",
+    "interface strings": "화면 문구",
+    "law": "법",
+    "manuals": "설명서",
+    "mathematics": "수학",
+    "narrative": "이야기",
+    "Tokenizer": "토크나이저",
+    "Entries": "항목 수",
+    "Encodes, over ours": "인코딩, 이 토크나이저의 몇 배",
+    "Decodes, over ours": "디코딩, 이 토크나이저의 몇 배",
+    "Changed": "바꾼 것",
+    "words as chosen": "고른 대로, 낱말만",
+    "line breaks without the indentation behind them": "줄바꿈 뒤 들여쓰기를 떼어 냄",
+    "before Hangul a space alone": "한글 앞에는 공백만",
+    "before Chinese and kana a space alone": "한자와 가나 앞에는 공백만",
+    "Hangul with other letters": "한글과 다른 글자를 함께",
+    "all scripts together": "모든 글자를 함께",
+    "kana and Chinese characters apart": "가나와 한자를 따로",
+    "a sign behind Chinese and kana": "한자와 가나 뒤 부호를 함께",
+    "a sign behind Hangul": "한글 뒤 부호를 함께",
+    "English endings by themselves": "영어 줄임꼴을 따로",
+    "words cut at capitals": "대문자에서 자름",
+    "digits one by one": "숫자를 하나씩",
+    "digits in pairs": "숫자를 둘씩",
+    "digits with the space before them": "숫자를 앞 공백과 함께",
+    "superwords as chosen": "고른 대로, 여러 낱말까지",
+    "a tenth of superwords": "여러 낱말을 10분의 1로",
+    "three tenths of superwords": "여러 낱말을 10분의 3으로",
+    "superwords over spaces alone": "여러 낱말을 공백으로만 이음",
+    "superwords over hyphens and apostrophes too": "여러 낱말을 붙임표와 작은따옴표로도 이음",
+    "tokens per byte of text not trained on: ours (dot), others (bars); fewer is better": (
+        "학습하지 않은 텍스트의 바이트당 토큰: 이 토크나이저(점), 다른 토크나이저(막대). 적을수록 좋음"
+    ),
+}
+
+
+def report(word: Word) -> Table:
+    """Tokens per byte of unseen sources, by language and register, and each language's mean."""
+    measured = _result("tokenizer_report")
+    rows = []
+    for language, mean in measured["languages"].items():
+        for row in measured["rows"]:
+            if row["language"] == language and row["unseen"]:
+                rows.append([language, word(row["register"]), *_ratios(row)])
+        rows.append([f"**{language}**", f"**{word('mean')}**", *_ratios(mean)])
+    header = ["Language", "Register", "Ours, tokens per byte", "o200k_base", "Best of the others"]
+    return [*header, "Ours over o200k_base", "Ours over the best"], rows, 2, "tokenizer_report"
+
+
+def speed(word: Word) -> Table:
+    """Encoding and decoding of every tokenizer as a multiple of ours, each with its library's own threads."""
+    measured = _result("tokenizer_report")
+    ours = measured["speed"]["ours"]
+    rows = [
+        [
+            name,
+            f"{measured['entries'][name]:,}",
+            *(f"{one[way] / ours[way]:.2f}" for way in ("encode_mb_per_s", "decode_mb_per_s")),
+        ]
+        for name, one in measured["speed"].items()
+        if name != "ours"
+    ]
+    return ["Tokenizer", "Entries", "Encodes, over ours", "Decodes, over ours"], rows, 1, "tokenizer_report"
+
+
+def rules(word: Word) -> Table:
+    """Percent more tokens by language when one rule is another."""
+    runs = _result("tokenizer_pretokenizer")["runs"]
+    languages = list(runs[0]["tokens_per_byte"])
+    rows = [
+        [word(run["variant"]), *(f"{run['percent_more_tokens'][language]:+.1f} %" for language in languages)]
+        for run in runs[1:]
+    ]
+    return ["Changed", *languages], rows, 1, "tokenizer_pretokenizer"
+
+
+def plot(pyplot: Any, word: Word, ink: str, ours: str, other: str) -> Any:
+    """Draw one line per language: ours among the others."""
+    languages = _result("tokenizer_report")["languages"]
+    figure, axes = pyplot.subplots(figsize=(9, 0.6 * len(languages) + 1.2), layout="constrained")
+    for place, row in enumerate(languages.values()):
+        others = [value for name, value in row["tokens_per_byte"].items() if name != "ours"]
+        axes.hlines(place, min(others), max(others), color=other, lw=1)
+        axes.plot(others, [place] * len(others), "|", color=other, ms=12, mew=2)
+        axes.plot(row["tokens_per_byte"]["ours"], place, "o", color=ours, ms=9)
+        best = row["tokens_per_byte"][row["best_peer"]]
+        axes.annotate(row["best_peer"], (best, place), (0, 9), textcoords="offset points", ha="center", fontsize=8)
+    axes.set_yticks(range(len(languages)), list(languages))
+    axes.set_ylim(len(languages) - 0.5, -0.7)
+    axes.set_xlabel(word("tokens per byte of text not trained on: ours (dot), others (bars); fewer is better"))
+    axes.grid(axis="x", color=ink, alpha=0.2)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
+def _ratios(row: dict[str, Any]) -> list[str]:
+    ratio, best = row["tokens_per_byte"], row["best_peer"]
+    over = row["over_best_peer"]
+    return [
+        f"{ratio['ours']:.4f}",
+        f"{ratio['o200k_base']:.4f}",
+        f"{best} {ratio[best]:.4f}",
+        f"{row['over_o200k_base']:.2f}",
+        f"**{over:.2f}**" if over <= 1 else f"{over:.2f}",
+    ]
+
+
+def _result(name: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+
+
+TABLES: dict[str, Callable[[Word], Table]] = {"report": report, "speed": speed, "rules": rules}
