@@ -185,7 +185,7 @@ KOREAN = {
     "Bits a parameter": "파라미터당 비트",
     "Parameters quantised": "양자화된 파라미터",
     "GiB, weights alone; caches and activations come on top": "GiB, 가중치만. 캐시와 활성값은 따로 듭니다",
-} | DATA_KOREAN
+} | DATA_KOREAN | tokenizer_page.KOREAN
 
 
 def say(text: str, language: str) -> str:
