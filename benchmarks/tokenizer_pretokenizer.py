@@ -65,8 +65,8 @@ VARIANTS: dict[str, dict[str, str | None]] = {
 # What superwords reach over, and what part of the vocabulary they are; the recipe's part where there is no number.
 SUPERWORDS: dict[str, tuple[str, float | None]] = {
     "superwords as chosen": (",? ", None),
-    "a tenth of superwords": (",? ", 0.1),
-    "three tenths of superwords": (",? ", 0.3),
+    "a twentieth of superwords": (",? ", 0.05),
+    "a fifth of superwords": (",? ", 0.2),
     "superwords over spaces alone": (" ", None),
     "superwords over hyphens and apostrophes too": ("(?:,? |['’-])", None),
 }

@@ -46,8 +46,8 @@ KOREAN = {
     "digits in pairs": "숫자를 둘씩",
     "digits with the space before them": "숫자를 앞 공백과 함께",
     "superwords as chosen": "고른 대로, 여러 낱말까지",
-    "a tenth of superwords": "여러 낱말을 10분의 1로",
-    "three tenths of superwords": "여러 낱말을 10분의 3으로",
+    "a twentieth of superwords": "여러 낱말을 20분의 1로",
+    "a fifth of superwords": "여러 낱말을 5분의 1로",
     "superwords over spaces alone": "여러 낱말을 공백으로만 이음",
     "superwords over hyphens and apostrophes too": "여러 낱말을 붙임표와 작은따옴표로도 이음",
     "tokens per byte of text not trained on: ours (dot), others (bars); fewer is better": (
