@@ -103,8 +103,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", type=Path, nargs="+", metavar="TEXT")
     parser.add_argument("--unseen", type=Path, nargs="+", required=True, metavar="UNSEEN")
-    parser.add_argument("--vocab-size", type=int, default=32_768)
-    parser.add_argument("--bytes", type=int, default=24_000_000)
+    parser.add_argument("--vocab-size", type=int, default=16_384)
+    parser.add_argument("--bytes", type=int, default=12_000_000)
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER", help="where to write")
     options = parser.parse_args()
 
