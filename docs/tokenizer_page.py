@@ -45,6 +45,10 @@ KOREAN = {
     "digits one by one": "숫자를 하나씩",
     "digits in pairs": "숫자를 둘씩",
     "digits with the space before them": "숫자를 앞 공백과 함께",
+    "With superwords": "여러 낱말까지",
+    "Words alone": "낱말만",
+    "With over without": "여러 낱말까지/낱말만",
+    "Words alone over the best": "낱말만/가장 나은 다른 것",
     "superwords as chosen": "고른 대로, 여러 낱말까지",
     "a twentieth of superwords": "여러 낱말을 20분의 1로",
     "a fifth of superwords": "여러 낱말을 5분의 1로",
@@ -96,6 +100,18 @@ def rules(word: Word) -> Table:
     return ["Changed", *languages], rows, 1, "tokenizer_pretokenizer"
 
 
+def superwords(word: Word) -> Table:
+    """Each language's mean with superwords and without, at the release's size, trained on the same text."""
+    ours, alone = _result("tokenizer_report"), _result("tokenizer_report_words")
+    rows = []
+    for language in ours["languages"]:
+        ratios = [one["languages"][language]["tokens_per_byte"]["ours"] for one in (ours, alone)]
+        best = alone["languages"][language]["over_best_peer"]
+        rows.append([language, *(f"{ratio:.4f}" for ratio in ratios), f"{ratios[0] / ratios[1]:.2f}", f"{best:.2f}"])
+    header = ["Language", "With superwords", "Words alone", "With over without", "Words alone over the best"]
+    return header, rows, 1, "tokenizer_report_words"
+
+
 def plot(pyplot: Any, word: Word, ink: str, ours: str, other: str) -> Any:
     """Draw one line per language: ours among the others."""
     languages = _result("tokenizer_report")["languages"]
@@ -131,4 +147,9 @@ def _result(name: str) -> dict[str, Any]:
     return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
 
 
-TABLES: dict[str, Callable[[Word], Table]] = {"report": report, "speed": speed, "rules": rules}
+TABLES: dict[str, Callable[[Word], Table]] = {
+    "report": report,
+    "speed": speed,
+    "rules": rules,
+    "superwords": superwords,
+}
