@@ -6,7 +6,8 @@ TEXT are datasets to train on, weighted as tokenizer/recipe.toml says but for th
 files of documents, to measure on. One small tokenizer is trained for each variant, on the same text, one change each:
 of the rules for words, by words alone; of superwords, with the share of the vocabulary that the recipe has of them.
 Differences between rules for words are much the same at any size of vocabulary, levels are not: compare within this
-table alone. What superwords save grows with the vocabulary. Nothing is timed. Writes release/results/tokenizer_pretokenizer.json.
+table alone. What superwords save grows with the vocabulary. Nothing is timed. Writes
+release/results/tokenizer_pretokenizer.json.
 """
 
 import argparse
