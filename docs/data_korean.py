@@ -208,4 +208,18 @@ KOREAN = {
     "MB of text": "텍스트(MB)",
     # What stays as it is.
     **{name: name for name in ("ko", "ja", "zh", "es", "en", "code")},
+    "Step": "단계",
+    "Ours, MB/s": "이 빌드, MB/s",
+    "datatrove, MB/s": "datatrove, MB/s",
+    "Times as fast": "몇 배 빠른지",
+    "normalise": "normalise",
+    "length": "length",
+    "language": "language",
+    "quality": "quality",
+    "pii": "pii",
+    "decontaminate": "decontaminate",
+    "duplicates": "duplicates",
+    "near_duplicates": "near_duplicates",
+    "parquet": "Parquet 쓰기",
+    "end to end": "처음부터 끝까지",
 }
