@@ -2,8 +2,8 @@
 
     python benchmarks/tokenizer_pretokenizer.py TEXT... --unseen UNSEEN... [--vocab-size N] [--bytes N] [--out FOLDER]
 
-TEXT are datasets to train on, weighted as tokenizer/recipe.toml says but for the amount; UNSEEN are datasets, or .jsonl
-files of documents, to measure on. One small tokenizer is trained for each variant, on the same text, one change each:
+TEXT are datasets or .jsonl files of documents to train on, weighted as tokenizer/recipe.toml says but for the amount;
+UNSEEN are those to measure on. One small tokenizer is trained for each variant, on the same text, one change each:
 of the rules for words, by words alone; of superwords, with the share of the vocabulary that the recipe has of them.
 Differences between rules for words are much the same at any size of vocabulary, levels are not: compare within this
 table alone. What superwords save grows with the vocabulary. Nothing is timed. Writes

@@ -5,10 +5,9 @@ and returns the header in English, the rows, how many of the first columns are w
 that the figures come from, if any.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+
+from results import Table, Word, result
 
 from modeling_axk1.data.croissant import COLUMNS
 from modeling_axk1.data.quality.code import rules as code_rules
@@ -23,11 +22,7 @@ from modeling_axk1.data.steps.normalise import rules as normalise_rules
 from modeling_axk1.data.steps.pii import rules as pii_rules
 from modeling_axk1.shipped import shipped
 
-RESULTS = Path(__file__).resolve().parent.parent / "release" / "results"
 CORPUS = shipped("data_cards/corpus")
-
-Word = Callable[[str], str]
-Table = tuple[list[str], list[list[str]], int, str | None]
 
 RECIPE_KEYS = {
     "name": "name of the dataset",
@@ -147,7 +142,7 @@ def personal(word: Word) -> Table:
 
 def personal_found(word: Word) -> Table:
     """Recall and precision on planted personal data, ours and others'."""
-    runs = _result("data_pii")["runs"]
+    runs = result("data_pii")["runs"]
     languages = list(runs["axk1"]["scores"])
     rows = []
     for run in runs:
@@ -162,7 +157,7 @@ def personal_found(word: Word) -> Table:
 
 def duplicates_found(word: Word) -> Table:
     """Which share of edited copies is found, by how much of them was edited."""
-    languages = _result("data_duplicates")["languages"]
+    languages = result("data_duplicates")["languages"]
     shares = next(iter(languages.values()))["by_share_edited"]
     rows = [
         [f"{float(share):.0%}", *(f"{one['by_share_edited'][share]['recall']:.2f}" for one in languages.values())]
@@ -173,7 +168,7 @@ def duplicates_found(word: Word) -> Table:
 
 def speed(word: Word) -> Table:
     """Each step and the whole build against datatrove, on the same documents in the same run."""
-    run = _result("data_build")
+    run = result("data_build")
     measured = run["steps"] | {"end to end": run["end_to_end"]}
     rows = [
         [
@@ -188,7 +183,7 @@ def speed(word: Word) -> Table:
 
 def streamed(word: Word) -> Table:
     """What a stranger's reading of the published corpus took."""
-    run = _result("data_stream")
+    run = result("data_stream")
     rows = [
         ["configs", f"{run['configs']:,}"],
         ["documents", f"{run['documents']:,}"],
@@ -218,10 +213,6 @@ def corpus(word: Word) -> Table:
 def corpus_stats() -> Stats | None:
     """The numbers of the released corpus; None until there is one."""
     return read_stats(CORPUS) if (CORPUS / "stats.json").is_file() else None
-
-
-def _result(name: str) -> dict[str, Any]:
-    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
 
 
 TABLES: dict[str, Callable[[Word], Table]] = {

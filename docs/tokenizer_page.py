@@ -1,14 +1,11 @@
 """The tables and the plot of the page about the tokenizer, from the report and from the rules' benchmark."""
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).resolve().parent.parent / "release" / "results"
+from results import Table, Word, result
 
-Word = Callable[[str], str]
-Table = tuple[list[str], list[list[str]], int, str]
+from modeling_axk1.tokenizer.plot import LABEL, figure_of
 
 KOREAN = {
     "Register": "글의 갈래",
@@ -54,15 +51,13 @@ KOREAN = {
     "a fifth of superwords": "여러 낱말을 5분의 1로",
     "superwords over spaces alone": "여러 낱말을 공백으로만 이음",
     "superwords over hyphens and apostrophes too": "여러 낱말을 붙임표와 작은따옴표로도 이음",
-    "tokens per byte of text not trained on: ours (dot), others (bars); fewer is better": (
-        "학습하지 않은 텍스트의 바이트당 토큰: 이 토크나이저(점), 다른 토크나이저(막대). 적을수록 좋음"
-    ),
+    LABEL: ("학습하지 않은 텍스트의 바이트당 토큰: 이 토크나이저(점), 다른 토크나이저(막대). 적을수록 좋음"),
 }
 
 
 def report(word: Word) -> Table:
     """Tokens per byte of unseen sources, by language and register, and each language's mean."""
-    measured = _result("tokenizer_report")
+    measured = result("tokenizer_report")
     rows = []
     for language, mean in measured["languages"].items():
         for row in measured["rows"]:
@@ -75,7 +70,7 @@ def report(word: Word) -> Table:
 
 def speed(word: Word) -> Table:
     """Encoding and decoding of every tokenizer as a multiple of ours, each with its library's own threads."""
-    measured = _result("tokenizer_report")
+    measured = result("tokenizer_report")
     ours = measured["speed"]["ours"]
     rows = [
         [
@@ -91,7 +86,7 @@ def speed(word: Word) -> Table:
 
 def rules(word: Word) -> Table:
     """Percent more tokens by language when one rule is another."""
-    runs = _result("tokenizer_pretokenizer")["runs"]
+    runs = result("tokenizer_pretokenizer")["runs"]
     languages = list(runs[0]["tokens_per_byte"])
     rows = [
         [word(run["variant"]), *(f"{run['percent_more_tokens'][language]:+.1f} %" for language in languages)]
@@ -102,7 +97,7 @@ def rules(word: Word) -> Table:
 
 def superwords(word: Word) -> Table:
     """Each language's mean with superwords and without, at the release's size, trained on the same text."""
-    ours, alone = _result("tokenizer_report"), _result("tokenizer_report_words")
+    ours, alone = result("tokenizer_report"), result("tokenizer_report_words")
     rows = []
     for language in ours["languages"]:
         ratios = [one["languages"][language]["tokens_per_byte"]["ours"] for one in (ours, alone)]
@@ -114,21 +109,7 @@ def superwords(word: Word) -> Table:
 
 def plot(pyplot: Any, word: Word, ink: str, ours: str, other: str) -> Any:
     """Draw one line per language: ours among the others."""
-    languages = _result("tokenizer_report")["languages"]
-    figure, axes = pyplot.subplots(figsize=(9, 0.6 * len(languages) + 1.2), layout="constrained")
-    for place, row in enumerate(languages.values()):
-        others = [value for name, value in row["tokens_per_byte"].items() if name != "ours"]
-        axes.hlines(place, min(others), max(others), color=other, lw=1)
-        axes.plot(others, [place] * len(others), "|", color=other, ms=12, mew=2)
-        axes.plot(row["tokens_per_byte"]["ours"], place, "o", color=ours, ms=9)
-        best = row["tokens_per_byte"][row["best_peer"]]
-        axes.annotate(row["best_peer"], (best, place), (0, 9), textcoords="offset points", ha="center", fontsize=8)
-    axes.set_yticks(range(len(languages)), list(languages))
-    axes.set_ylim(len(languages) - 0.5, -0.7)
-    axes.set_xlabel(word("tokens per byte of text not trained on: ours (dot), others (bars); fewer is better"))
-    axes.grid(axis="x", color=ink, alpha=0.2)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    return figure
+    return figure_of(result("tokenizer_report"), pyplot, word(LABEL), ink, ours, other)
 
 
 def _ratios(row: dict[str, Any]) -> list[str]:
@@ -141,10 +122,6 @@ def _ratios(row: dict[str, Any]) -> list[str]:
         f"{row['over_o200k_base']:.2f}",
         f"**{over:.2f}**" if over <= 1 else f"{over:.2f}",
     ]
-
-
-def _result(name: str) -> dict[str, Any]:
-    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
 
 
 TABLES: dict[str, Callable[[Word], Table]] = {

@@ -6,7 +6,7 @@ the first stage makes of it, one character for each token, and byte-pair encodin
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ def add_superwords(
         show_progress=False,
     )
     continued = Tokenizer(models.BPE())
-    continued.train_from_iterator(_repeated(_pieces(learner, texts)), trainer)
+    continued.train_from_iterator(_pieces(learner, texts).elements(), trainer)
     wanted = len(vocab) + count
     for pair in json.loads(continued.to_str())["model"]["merges"]:
         left, right = ("".join(known[ord(character) - _FIRST] for character in part) for part in pair)
@@ -62,9 +62,3 @@ def _pieces(learner: "Tokenizer", texts: Iterable[str]) -> Counter[str]:
                 if stop - start > 1:
                     pieces[written[start:stop]] += times
     return pieces
-
-
-def _repeated(pieces: Counter[str]) -> Iterator[str]:
-    for piece, times in pieces.items():
-        for _ in range(times):
-            yield piece
