@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling_axk1.data.document import Document
+from modeling_axk1.data.read import read_jsonl
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 20261122
@@ -72,7 +73,7 @@ def write_lines(path: Path, documents: list[Document]) -> None:
 @cache
 def documents_of(path: Path) -> list[Document]:
     """Return the documents of a JSON Lines file."""
-    return [Document(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+    return list(read_jsonl(path))
 
 
 def write_recipes(folder: Path, documents: dict[str, list[Document]], evaluation: dict[str, list[Document]]) -> Path:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from modeling_axk1.data.code_points import code_points
+
 _DIGIT, _JOIN, _CAPITAL, _DOT, _COLON, _OPEN, _A, _T = (1 << bit for bit in range(8))
 _DIGITS = "0123456789０１２３４５６７８９"
 # What stands between the digits of one number, full-width forms and all that is written for a hyphen or a space among
@@ -31,10 +33,7 @@ class Scan(NamedTuple):
 
 def scan(text: str) -> Scan:
     """Look every character of a text up."""
-    if text.isascii():
-        codes = np.frombuffer(text.encode(), np.uint8).astype(np.intp)
-    else:
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.intp)
+    codes = code_points(text)
     marks = _table().take(codes, mode="clip")
     return Scan(codes, marks, (marks & _DIGIT).nonzero()[0])
 

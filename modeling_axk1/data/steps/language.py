@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from modeling_axk1.data.code_points import code_points
 from modeling_axk1.data.document import Document, Drop, Step
 
 if TYPE_CHECKING:
@@ -100,8 +101,7 @@ def verdict(text: str, claimed: str) -> str | None:
 
 def count_scripts(text: str) -> dict[str, int]:
     """Return how many characters of each script are in a text."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    counts = np.bincount(_scripts().take(codes.astype(np.intp), mode="clip"), minlength=len(_SCRIPTS) + 1)
+    counts = np.bincount(_scripts().take(code_points(text), mode="clip"), minlength=len(_SCRIPTS) + 1)
     return dict(zip(_SCRIPTS, counts[1:].tolist(), strict=True))
 
 
