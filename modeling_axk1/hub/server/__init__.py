@@ -6,7 +6,8 @@ One folder holds everything:
     ROOT/blobs/ab/cd/SHA256                                  large files by their digest; git holds LFS pointers to them
 
 `catalog` owns the folder, `repository` the git, `store` the blobs; `names`, `lfs` and `commits` are pure rules;
-`api` and `transfer` speak HTTP, `app` puts them together, `process` runs it.
+`access` is the door to every repository; `api`, `lfs_api` and `download` speak HTTP, `app` puts them together,
+`process` runs it.
 """
 
 from modeling_axk1.hub.server.process import run, serving

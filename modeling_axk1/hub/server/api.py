@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from modeling_axk1.hub.server import lfs
+from modeling_axk1.hub.server.access import Access, Right
 from modeling_axk1.hub.server.catalog import Catalog
 from modeling_axk1.hub.server.commits import LARGEST_BLOB, read_commit
 from modeling_axk1.hub.server.names import KINDS, check_path, check_size, kind_of
@@ -28,8 +29,9 @@ _LONGEST_CARD = 1024 * 1024
 class Api:
     """The routes below /api."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, access: Access) -> None:
         self._catalog = catalog
+        self._access = access
 
     def routes(self) -> list[Route]:
         """Return the routes, the fixed ones first."""
@@ -97,7 +99,7 @@ class Api:
     # One repository, read
 
     def _info(self, request: Request) -> Response:
-        repository = self._repository(request)
+        repository = self._repository(request, "read")
         commit = repository.resolve(request.path_params.get("revision", DEFAULT_BRANCH))
         files = [entry for entry in repository.listing(commit, recursive=True) if isinstance(entry, File)]
         history = repository.history(commit)
@@ -126,7 +128,7 @@ class Api:
         )
 
     def _references(self, request: Request) -> Response:
-        branches, tags = self._repository(request).references()
+        branches, tags = self._repository(request, "read").references()
 
         def listed(place: str, references: dict[str, str]) -> list[dict[str, str]]:
             return [
@@ -139,12 +141,12 @@ class Api:
         )
 
     def _commits(self, request: Request) -> Response:
-        repository = self._repository(request)
+        repository = self._repository(request, "read")
         history = repository.history(repository.resolve(request.path_params["revision"]))
         return JSONResponse([_commit(entry) for entry in history])
 
     def _tree(self, request: Request) -> Response:
-        repository = self._repository(request)
+        repository = self._repository(request, "read")
         commit = repository.resolve(request.path_params["revision"])
         path = request.path_params.get("path", "").strip("/")
         entries = repository.listing(commit, path, recursive=_flag(request, "recursive"))
@@ -152,7 +154,7 @@ class Api:
 
     async def _paths_info(self, request: Request) -> Response:
         form = parse_qs((await body_of(request)).decode("utf-8", "replace"))
-        repository = self._repository(request)
+        repository = self._repository(request, "read")
 
         def describe() -> list[dict[str, Any]]:
             commit = repository.resolve(request.path_params["revision"])
@@ -173,7 +175,7 @@ class Api:
         files = (await json_of(request)).get("files")
         if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
             raise Refusal(400, "preupload needs a list of files")
-        repository = self._repository(request)
+        repository = self._repository(request, "write")
 
         def decide() -> list[dict[str, Any]]:
             commit = repository.resolve(request.path_params["revision"])
@@ -183,7 +185,7 @@ class Api:
 
     async def _commit(self, request: Request) -> Response:
         _refuse_pull_request(request)
-        repository = self._repository(request)
+        repository = self._repository(request, "write")
         wanted = await read_commit(request.stream())
         branch = request.path_params["revision"]
         oid = await run_in_threadpool(repository.commit, branch, wanted, self._catalog.blobs.size)
@@ -194,14 +196,16 @@ class Api:
 
     async def _add_branch(self, request: Request) -> Response:
         start = (await json_of(request)).get("startingPoint", DEFAULT_BRANCH)
-        await run_in_threadpool(self._repository(request).add_branch, request.path_params["reference"], str(start))
+        await run_in_threadpool(
+            self._repository(request, "write").add_branch, request.path_params["reference"], str(start)
+        )
         return JSONResponse({"success": True}, 201)
 
     async def _add_tag(self, request: Request) -> Response:
         body = await json_of(request)
         message = body.get("message")
         await run_in_threadpool(
-            self._repository(request).add_tag,
+            self._repository(request, "write").add_tag,
             str(body.get("tag")),
             request.path_params["reference"],
             str(message) if message else None,
@@ -209,16 +213,15 @@ class Api:
         return JSONResponse({"success": True}, 201)
 
     def _delete_branch(self, request: Request) -> Response:
-        self._repository(request).delete_branch(request.path_params["reference"])
+        self._repository(request, "write").delete_branch(request.path_params["reference"])
         return JSONResponse({"success": True})
 
     def _delete_tag(self, request: Request) -> Response:
-        self._repository(request).delete_tag(request.path_params["reference"])
+        self._repository(request, "write").delete_tag(request.path_params["reference"])
         return JSONResponse({"success": True})
 
-    def _repository(self, request: Request) -> Repository:
-        kind = request.url.path.split("/")[2]
-        return self._catalog.get(kind, request.path_params["namespace"], request.path_params["name"])
+    def _repository(self, request: Request, right: Right) -> Repository:
+        return self._access.repository(request, request.url.path.split("/")[2], right)
 
 
 def _named_in(body: dict[str, Any]) -> tuple[str, str, str]:

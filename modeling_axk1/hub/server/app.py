@@ -10,11 +10,13 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from modeling_axk1.hub.server.access import Access
 from modeling_axk1.hub.server.api import Api
 from modeling_axk1.hub.server.catalog import Catalog
+from modeling_axk1.hub.server.download import Downloads
+from modeling_axk1.hub.server.lfs_api import LfsApi
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.requests import refuse
-from modeling_axk1.hub.server.transfer import Transfer
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -34,8 +36,14 @@ def build(catalog: Catalog) -> ASGIApp:
         endpoint = str(request.base_url).rstrip("/")
         return HTMLResponse(_PAGE.format(endpoint=escape(endpoint), lists=_lists(names)))
 
+    access = Access(catalog)
     app = Starlette(
-        routes=[Route("/", index), *Api(catalog).routes(), *Transfer(catalog).routes()],
+        routes=[
+            Route("/", index),
+            *Api(catalog, access).routes(),
+            *LfsApi(access, catalog.blobs).routes(),
+            *Downloads(access, catalog.blobs).routes(),
+        ],
         exception_handlers={Refusal: _on_refusal, OSError: _on_os_error, ClientDisconnect: _on_disconnect},
     )
 

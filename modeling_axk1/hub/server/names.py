@@ -8,6 +8,9 @@ from modeling_axk1.hub.server.refusal import Refusal
 # The plural is what URLs and folders say, the singular what `repos/create` says.
 KINDS = {"model": "models", "dataset": "datasets"}
 
+# Where a repository's files and its git lie; datasets first, since a model's address would match them too.
+REPOSITORY_PREFIXES = (("datasets", "/datasets"), ("models", ""))
+
 # A model named datasets/x would sit at the same URL as the dataset x.
 _RESERVED_NAMESPACES = {"api", "datasets", "models", "spaces"}
 _REPOSITORY_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")

@@ -1,89 +1,14 @@
-"""`axk1 hub`."""
+"""`axk1 hub`: move a release to a hub, and prove what arrived."""
 
 import json
-import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Export, publish and verify a release; serve a hub of one's own.", no_args_is_help=True)
+from modeling_axk1.cli.hub.options import AsJson, RepositoryType, token
 
 
-class RepositoryType(StrEnum):
-    """What a repository holds."""
-
-    model = "model"
-    dataset = "dataset"
-
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
-
-
-@app.command()
-def serve(
-    root: Annotated[Path, typer.Option(help="Folder that holds the hub; made when missing.")],
-    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8000,
-    host: Annotated[str, typer.Option(help="Address to listen on; the default lets only this machine in.")] = (
-        "127.0.0.1"
-    ),
-) -> None:
-    """Serve a hub that huggingface_hub, transformers and datasets use.
-
-    Repositories are bare git repositories below ROOT; large files lie
-    beside them by their SHA-256. There are no accounts: whoever reaches
-    the port may read and change everything. Ctrl-C stops it.
-
-    Example: axk1 hub serve --root ~/hub --port 8000
-    """
-    from ipaddress import ip_address
-
-    from modeling_axk1.hub.server import run
-
-    def announce(endpoint: str) -> None:
-        typer.echo(f"hub {root} at {endpoint}")
-        typer.echo(f"clients: export HF_ENDPOINT={endpoint} HF_HUB_DISABLE_XET=1")
-
-    try:
-        loopback = ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    if not loopback:
-        typer.echo(f"axk1: warning: whoever reaches {host} can read and change everything on this hub", err=True)
-    run(root, host, port, announce)
-
-
-@app.command()
-def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder, as `axk1 train pretrain` writes it.")],
-    tokenizer: Annotated[Path, typer.Option(help="Tokenizer folder, as `axk1 tokenizer train` writes it.")],
-    data: Annotated[Path, typer.Option(help="Dataset folder that the model was trained on.")],
-    out: Annotated[Path, typer.Option(help="Folder to make; one that exists is replaced as a whole.")],
-    repo: Annotated[str, typer.Option(help="The model's name on the hub, NAMESPACE/NAME, for its card.")],
-    dataset: Annotated[str, typer.Option(help="The dataset's name on the hub, NAMESPACE/NAME, for the card.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Make a model repository: weights, config, code, tokenizer, card, checksums.
-
-    The weights are checked first. The card is written from what was measured
-    while training; the folder is what `axk1 hub publish` sends.
-
-    Example: axk1 hub export checkpoint --tokenizer tokenizer --data data --out export --repo me/nano --dataset me/text
-    """
-    from modeling_axk1.hub.export import export as make
-
-    report = make(checkpoint, tokenizer, data, out, repo_id=repo, dataset_id=dataset, dry_run=dry_run)
-    if as_json:
-        typer.echo(json.dumps(report.as_dict(), ensure_ascii=False))
-        return
-    for name in report.files:
-        typer.echo(name)
-    typer.echo(f"would write {out}; nothing was written" if dry_run else f"{out} is ready for `axk1 hub publish`")
-
-
-@app.command()
 def publish(
     folder: Annotated[Path, typer.Argument(help="What to publish; its card, README.md, must be in it.")],
     repo: Annotated[str, typer.Option(help="Repository, NAMESPACE/NAME; made when missing.")],
@@ -112,7 +37,7 @@ def publish(
         endpoint=to,
         repo_type=repository_type.value,
         tag=tag,
-        token=_token(),
+        token=token(),
         dry_run=dry_run,
         message=message,
     )
@@ -138,7 +63,6 @@ def publish(
         typer.echo(f"{report.url} holds this folder ({named}): {unchanged}")
 
 
-@app.command()
 def verify(
     repo: Annotated[str, typer.Argument(help="Model repository, NAMESPACE/NAME.")],
     origin: Annotated[str, typer.Option("--from", help="Address of the hub.")],
@@ -164,7 +88,7 @@ def verify(
         revision=revision,
         dataset_id=dataset,
         dataset_revision=dataset_revision,
-        token=_token(),
+        token=token(),
         prompt=prompt,
     )
     if as_json:
@@ -178,8 +102,3 @@ def verify(
         typer.echo(f"  dataset {dataset}: rows {rows}")
     if report.sample:
         typer.echo(f"  sample: {' '.join(report.sample.split())}")
-
-
-def _token() -> str | None:
-    """Return the token, which is no option: everybody who lists this machine's processes would read it."""
-    return os.environ.get("HF_TOKEN") or None

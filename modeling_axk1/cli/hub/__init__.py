@@ -1,0 +1,17 @@
+"""`axk1 hub`: the commands, in the order in which people need them."""
+
+import typer
+
+from modeling_axk1.cli.hub.release import export
+from modeling_axk1.cli.hub.server import serve
+from modeling_axk1.cli.hub.transport import publish, verify
+
+app = typer.Typer(help="Export, publish and verify a release; serve a hub of one's own.", no_args_is_help=True)
+
+for panel, commands in (
+    ("Make a release", (export,)),
+    ("Move and prove it", (publish, verify)),
+    ("Serve a hub", (serve,)),
+):
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
