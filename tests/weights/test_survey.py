@@ -187,7 +187,7 @@ from modeling_axk1.weights import state, survey, verify
 
 read = survey.read_facts
 def slow(*args, **kwargs):
-    time.sleep(0.02)
+    time.sleep(float(sys.argv[3]))
     return read(*args, **kwargs)
 survey.read_facts, state.SAVE_SECONDS = slow, 0
 print("ready", flush=True)
@@ -196,10 +196,9 @@ verify.verify(Path(sys.argv[1]), reading=reading)
 """
 
 
-def start(folder, state) -> subprocess.Popen:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_VERIFY, folder, state], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def start(folder, state, seconds_a_file: float = 0.02) -> subprocess.Popen:
+    command = [sys.executable, "-c", SLOW_VERIFY, folder, state, str(seconds_a_file)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     return process
 
@@ -228,7 +227,8 @@ def test_killed_at_random_moments_the_next_run_says_what_an_undisturbed_one_says
 
 
 def test_an_interrupted_run_ends_at_once_and_remembers(folder, state):
-    process = start(folder, state)
+    # So slow that the run is not over before the signal arrives, however busy the machine is.
+    process = start(folder, state, seconds_a_file=0.5)
     while not state.exists():
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
