@@ -2,6 +2,7 @@
 
 import typer
 
+from modeling_axk1.cli.hub import accounts
 from modeling_axk1.cli.hub.release import export
 from modeling_axk1.cli.hub.server import serve
 from modeling_axk1.cli.hub.transport import publish, verify
@@ -15,3 +16,5 @@ for panel, commands in (
 ):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+
+app.add_typer(accounts.app, name="token", rich_help_panel="Serve a hub")

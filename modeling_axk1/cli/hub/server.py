@@ -1,9 +1,18 @@
-"""`axk1 hub`: serve a hub and look after it."""
+"""`axk1 hub`: serve a hub."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Policy(StrEnum):
+    """Whom a hub lets in."""
+
+    open = "open"
+    tokens = "tokens"
+    public = "public"
 
 
 def serve(
@@ -12,27 +21,41 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; the default lets only this machine in.")] = (
         "127.0.0.1"
     ),
+    access: Annotated[
+        Policy | None,
+        typer.Option(
+            help="open: whoever reaches it may do everything. tokens: nothing without a token. "
+            "public: what is not private can be read without one. Default: open on this machine, else tokens.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve a hub that huggingface_hub, transformers and datasets use.
 
     Repositories are bare git repositories below ROOT; large files lie
-    beside them by their SHA-256. There are no accounts: whoever reaches
-    the port may read and change everything. Ctrl-C stops it.
+    beside them by their SHA-256. Ctrl-C stops it. Tokens are made with
+    `axk1 hub token add`, also while the hub runs.
 
     Example: axk1 hub serve --root ~/hub --port 8000
     """
     from ipaddress import ip_address
 
     from modeling_axk1.hub.server import run
-
-    def announce(endpoint: str) -> None:
-        typer.echo(f"hub {root} at {endpoint}")
-        typer.echo(f"clients: export HF_ENDPOINT={endpoint} HF_HUB_DISABLE_XET=1")
+    from modeling_axk1.hub.server.accounts import Accounts
 
     try:
         loopback = ip_address(host).is_loopback
     except ValueError:
         loopback = host == "localhost"
-    if not loopback:
+    policy = access or (Policy.open if loopback else Policy.tokens)
+
+    def announce(endpoint: str) -> None:
+        typer.echo(f"hub {root} at {endpoint}")
+        token = "" if policy is Policy.open else " HF_TOKEN=..."
+        typer.echo(f"clients: export HF_ENDPOINT={endpoint} HF_HUB_DISABLE_XET=1{token}")
+
+    if policy is Policy.open and not loopback:
         typer.echo(f"axk1: warning: whoever reaches {host} can read and change everything on this hub", err=True)
-    run(root, host, port, announce)
+    elif policy is not Policy.open and not Accounts(root).all():
+        typer.echo(f"axk1: note: no token yet; make one with `axk1 hub token add NAME --root {root}`", err=True)
+    run(root, host, port, announce, policy=policy.value)

@@ -1,4 +1,7 @@
-"""The child process of `serving`: ROOT PORT. Says `serving ENDPOINT` or `failed WHY`, and ends when stdin closes."""
+"""The child process of `serving`: ROOT PORT POLICY.
+
+Says `serving ENDPOINT` or `failed WHY`, and ends when stdin closes.
+"""
 
 import sys
 from pathlib import Path
@@ -11,8 +14,16 @@ def _say(word: str, text: str) -> None:
     print(word, text, flush=True)
 
 
+root, port, policy = sys.argv[1:]
 try:
-    run(Path(sys.argv[1]), "127.0.0.1", int(sys.argv[2]), lambda endpoint: _say("serving", endpoint), sys.stdin.read)
+    run(
+        Path(root),
+        "127.0.0.1",
+        int(port),
+        lambda endpoint: _say("serving", endpoint),
+        sys.stdin.read,
+        policy=policy,  # type: ignore[arg-type]  # one of them: `serving` wrote it
+    )
 except AXK1Error as error:
     _say("failed", str(error))
     sys.exit(error.exit_code)

@@ -7,16 +7,19 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from modeling_axk1.hub.server.access import Access
+from modeling_axk1.hub.server import guards
+from modeling_axk1.hub.server.access import Access, Policy
+from modeling_axk1.hub.server.accounts import Accounts
 from modeling_axk1.hub.server.api import Api
 from modeling_axk1.hub.server.catalog import Catalog
 from modeling_axk1.hub.server.download import Downloads
+from modeling_axk1.hub.server.hub_api import HubApi
 from modeling_axk1.hub.server.lfs_api import LfsApi
 from modeling_axk1.hub.server.refusal import Refusal
-from modeling_axk1.hub.server.requests import refuse
+from modeling_axk1.hub.server.requests import endpoint_of, refuse
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -28,22 +31,10 @@ _PAGE = """<!doctype html>
 """
 
 
-def build(catalog: Catalog) -> ASGIApp:
-    """Return the application that serves `catalog`."""
-
-    async def index(request: Request) -> Response:
-        names = await run_in_threadpool(catalog.names)
-        endpoint = str(request.base_url).rstrip("/")
-        return HTMLResponse(_PAGE.format(endpoint=escape(endpoint), lists=_lists(names)))
-
-    access = Access(catalog)
+def build(catalog: Catalog, policy: Policy = "open") -> ASGIApp:
+    """Return the application that serves `catalog` to those whom `policy` lets in."""
     app = Starlette(
-        routes=[
-            Route("/", index),
-            *Api(catalog, access).routes(),
-            *LfsApi(access, catalog.blobs).routes(),
-            *Downloads(access, catalog.blobs).routes(),
-        ],
+        routes=routes_of(catalog, policy),
         exception_handlers={Refusal: _on_refusal, OSError: _on_os_error, ClientDisconnect: _on_disconnect},
     )
 
@@ -51,7 +42,7 @@ def build(catalog: Catalog) -> ASGIApp:
         if scope["type"] == "http":
             # Routes see the path as it was sent; the convertors in `requests` unquote its parts.
             scope = {**scope, "path": scope["raw_path"].decode("ascii")}
-            if (refusal := _from_a_web_page(scope)) is not None:
+            if (refusal := guards.refusal_of(scope, policy)) is not None:
                 await refuse(refusal)(scope, receive, send)
                 return
         await app(scope, receive, send)
@@ -59,14 +50,21 @@ def build(catalog: Catalog) -> ASGIApp:
     return hub
 
 
-def _from_a_web_page(scope: Scope) -> Refusal | None:
-    """Refuse a change that some page in a browser asks for: this hub trusts who reaches it, and a page reaches it too.
+def routes_of(catalog: Catalog, policy: Policy) -> list[BaseRoute]:
+    """Return every route of the hub. Each asks `access` before it answers; a test walks this list and tries."""
+    access = Access(catalog, Accounts(catalog.root), policy)
 
-    Browsers add Origin to every such request; no hub client does.
-    """
-    if scope["method"] in {"GET", "HEAD"} or not any(name == b"origin" for name, _ in scope["headers"]):
-        return None
-    return Refusal(403, "a web page must not change this hub")
+    async def index(request: Request) -> Response:
+        names = await run_in_threadpool(access.visible, request)
+        return HTMLResponse(_PAGE.format(endpoint=escape(endpoint_of(request)), lists=_lists(names)))
+
+    return [
+        Route("/", index),
+        *HubApi(catalog, access).routes(),
+        *Api(catalog, access).routes(),
+        *LfsApi(access, catalog.blobs).routes(),
+        *Downloads(access, catalog.blobs).routes(),
+    ]
 
 
 def _on_refusal(request: Request, error: Exception) -> Response:

@@ -4,11 +4,14 @@ import threading
 from pathlib import Path
 
 from modeling_axk1.errors import HubError
-from modeling_axk1.files import atomic_folder
+from modeling_axk1.files import atomic_folder, fsync_folder
 from modeling_axk1.hub.server.names import KINDS, check_repository
 from modeling_axk1.hub.server.refusal import Refusal, repository_not_found
 from modeling_axk1.hub.server.repository import Repository
 from modeling_axk1.hub.server.store import BlobStore
+
+# Beside a repository's git: there for the public ones.
+_PUBLIC = "public"
 
 
 class Catalog:
@@ -26,6 +29,7 @@ class Catalog:
         except BlockingIOError:
             self._lock_file.close()
             raise HubError(f"{root} is already served by another process; stop it or choose another --root") from None
+        self.root = root
         self._repositories = root / "repositories"
         self._open: dict[Path, Repository] = {}
         self._changing = threading.Lock()
@@ -41,7 +45,23 @@ class Catalog:
             # One object for each repository: it carries the lock that its writers share.
             return self._open.setdefault(path, Repository(path))
 
-    def create(self, kind: str, namespace: str, name: str) -> None:
+    def is_public(self, kind: str, namespace: str, name: str) -> bool:
+        """Tell whether a repository is there and for everybody to read.
+
+        Being public is a file of its own: looking for it takes the same steps for a private repository as for none.
+        """
+        return (self._path(kind, namespace, name) / _PUBLIC).exists()
+
+    def set_public(self, kind: str, namespace: str, name: str, *, public: bool) -> None:
+        """Let everybody read a repository, or only who has a right to it."""
+        path = self._path(kind, namespace, name)
+        if public:
+            (path / _PUBLIC).touch()
+        else:
+            (path / _PUBLIC).unlink(missing_ok=True)
+        fsync_folder(path)
+
+    def create(self, kind: str, namespace: str, name: str, *, public: bool = True) -> None:
         """Make an empty repository; refuses a name in use (409)."""
         path = self._path(kind, namespace, name)
         with self._changing:
@@ -49,6 +69,22 @@ class Catalog:
                 raise Refusal(409, f"the repository {namespace}/{name} already exists", "RepoExists")
             with atomic_folder(path) as folder:
                 Repository.create(folder)
+                if public:
+                    (folder / _PUBLIC).touch()
+
+    def move(self, kind: str, old: tuple[str, str], new: tuple[str, str]) -> None:
+        """Give a repository another (namespace, name); refuses a name in use (409)."""
+        source, target = self._path(kind, *old), self._path(kind, *new)
+        with self._changing:
+            if not source.is_dir():
+                raise repository_not_found("/".join(old))
+            if target.exists():
+                raise Refusal(409, f"the repository {'/'.join(new)} already exists", "RepoExists")
+            target.parent.mkdir(exist_ok=True)
+            self._open.pop(source, None)
+            source.rename(target)
+            fsync_folder(target.parent)
+            fsync_folder(source.parent)
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Remove a repository; large files stay in the blob store, where others may share them."""

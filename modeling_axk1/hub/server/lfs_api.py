@@ -51,7 +51,7 @@ class LfsApi:
         answer: dict[str, Any] = {"oid": oid, "size": size}
         if self._blobs.size(oid) != size:
             answer["actions"] = {
-                "upload": {"href": f"{base}/{oid}?size={size}"},
+                "upload": {"href": self._access.link(f"{base}/{oid}?size={size}", "write")},
                 "verify": {"href": f"{base}/verify"},
             }
         return answer

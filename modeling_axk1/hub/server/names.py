@@ -34,6 +34,15 @@ def kind_of(repository_type: object) -> str:
     return kind
 
 
+def is_namespace(text: str) -> bool:
+    """Tell whether `text` may be the first part of a repository's name."""
+    try:
+        check_repository(text, "name")
+    except Refusal:
+        return False
+    return True
+
+
 def check_repository(namespace: str, name: str) -> None:
     """Refuse a repository id that is not two plain parts of 1 to 96 characters from [A-Za-z0-9._-]."""
     for part in (namespace, name):

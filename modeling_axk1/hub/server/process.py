@@ -9,8 +9,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modeling_axk1.errors import HubError, UsageError
+
+if TYPE_CHECKING:
+    from modeling_axk1.hub.server.access import Policy
 
 
 def run(
@@ -19,6 +23,8 @@ def run(
     port: int,
     announce: Callable[[str], None],
     wait_for_stop: Callable[[], object] | None = None,
+    *,
+    policy: "Policy" = "open",
 ) -> None:
     """Serve the hub in `root` until SIGINT or SIGTERM comes, or `wait_for_stop` returns.
 
@@ -28,6 +34,7 @@ def run(
         port: TCP port in [0, 65535]; 0 takes a free one.
         announce: called once with the endpoint, when connections are accepted.
         wait_for_stop: called in a thread of its own.
+        policy: who is let in, see `access`.
 
     Raises HubError when the port is taken, the address is not of this machine, or `root` is served already.
 
@@ -41,7 +48,11 @@ def run(
         catalog = Catalog(root)
         server = uvicorn.Server(
             uvicorn.Config(
-                build(catalog), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5
+                build(catalog, policy),
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=5,
             )
         )
         if wait_for_stop is not None:
@@ -58,12 +69,12 @@ def run(
 
 
 @contextmanager
-def serving(root: Path, port: int = 0) -> Iterator[str]:
+def serving(root: Path, port: int = 0, policy: "Policy" = "open") -> Iterator[str]:
     """Serve the hub in `root` on loopback from a child process while the block runs; yields the endpoint.
 
     The child ends with the block, and also when this process is killed.
     """
-    command = [sys.executable, "-m", "modeling_axk1.hub.server", str(root), str(port)]
+    command = [sys.executable, "-m", "modeling_axk1.hub.server", str(root), str(port), policy]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
         assert child.stdout is not None

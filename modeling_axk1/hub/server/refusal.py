@@ -5,14 +5,18 @@ class Refusal(Exception):
         status: HTTP status.
         message: one line: the rule and the value got.
         code: value of the `X-Error-Code` header, which decides the exception that the client raises.
+        headers: further headers of the answer.
 
     """
 
-    def __init__(self, status: int, message: str, code: str | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
+        self.headers = headers or {}
 
 
 def repository_not_found(name: str) -> Refusal:

@@ -65,7 +65,7 @@ async def json_of(request: Request) -> dict[str, Any]:
 
 def refuse(refusal: Refusal, **facts: str) -> Response:
     """Return the HTTP error for a refusal, in the form that huggingface_hub reads; `facts` go beside the message."""
-    headers = {"X-Error-Message": refusal.message.encode("ascii", "backslashreplace").decode()}
+    headers = {**refusal.headers, "X-Error-Message": refusal.message.encode("ascii", "backslashreplace").decode()}
     if refusal.code:
         headers["X-Error-Code"] = refusal.code
     return JSONResponse({"error": refusal.message, **facts}, refusal.status, headers)

@@ -72,8 +72,18 @@ class TestServe:
             assert process.wait(10) == 0
             assert process.stderr.read() == ""
 
-    def test_listening_elsewhere_warns_in_one_line(self, tmp_path):
-        with command(tmp_path, "--host", "0.0.0.0") as (process, _):
+    def test_listening_elsewhere_asks_for_tokens(self, tmp_path):
+        with command(tmp_path, "--host", "0.0.0.0") as (process, lines):
+            assert (
+                httpx.get(lines[0].rpartition(" ")[2].replace("0.0.0.0", "127.0.0.1") + "/api/models").status_code
+                == 401
+            )
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+            assert process.stderr.read().startswith("axk1: note: no token yet; make one with `axk1 hub token add NAME")
+
+    def test_listening_elsewhere_to_everybody_warns_in_one_line(self, tmp_path):
+        with command(tmp_path, "--host", "0.0.0.0", "--access", "open") as (process, _):
             process.send_signal(signal.SIGTERM)
             process.wait(10)
             assert process.stderr.read() == (

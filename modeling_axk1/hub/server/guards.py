@@ -1,0 +1,44 @@
+"""What is refused before any route sees it: requests that a web page makes a browser send."""
+
+import re
+from ipaddress import ip_address
+
+from starlette.types import Scope
+
+from modeling_axk1.hub.server.access import Policy
+from modeling_axk1.hub.server.refusal import Refusal
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::[0-9]{1,5})?")
+
+
+def refusal_of(scope: Scope, policy: Policy) -> Refusal | None:
+    """Return why a request is refused whoever sends it; None when it is not.
+
+    An open hub trusts who reaches it, and through a browser every web page reaches what listens on this machine. Such
+    a page shows itself in two ways: browsers add Origin to every request that changes something, and no hub client
+    does; and to read the answers, the page's own name must lead to this machine (DNS rebinding), so the request asks
+    for a host of that name.
+    """
+    headers = dict(scope["headers"])
+    if scope["method"] not in {"GET", "HEAD"} and b"origin" in headers:
+        return Refusal(403, "a web page must not change this hub")
+    if policy == "open" and _came_over_loopback(scope) and not _names_loopback(headers.get(b"host", b"")):
+        return Refusal(403, "an open hub on this machine is reached as localhost or by its number, not by a name")
+    return None
+
+
+def _came_over_loopback(scope: Scope) -> bool:
+    server = scope.get("server")
+    return server is not None and _is_loopback(server[0])
+
+
+def _names_loopback(host: bytes) -> bool:
+    match = _HOST.fullmatch(host.decode("latin-1").lower())
+    return match is not None and (match[1] == "localhost" or _is_loopback(match[1].strip("[]")))
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
