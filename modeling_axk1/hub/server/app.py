@@ -16,6 +16,8 @@ from modeling_axk1.hub.server.accounts import Accounts
 from modeling_axk1.hub.server.api import Api
 from modeling_axk1.hub.server.catalog import Catalog
 from modeling_axk1.hub.server.download import Downloads
+from modeling_axk1.hub.server.git_http import GitHttp
+from modeling_axk1.hub.server.git_process import Git
 from modeling_axk1.hub.server.hub_api import HubApi
 from modeling_axk1.hub.server.lfs_api import LfsApi
 from modeling_axk1.hub.server.refusal import Refusal
@@ -63,6 +65,7 @@ def routes_of(catalog: Catalog, policy: Policy) -> list[BaseRoute]:
         *HubApi(catalog, access).routes(),
         *Api(catalog, access).routes(),
         *LfsApi(access, catalog.blobs).routes(),
+        *GitHttp(access, Git(catalog.root / "git", catalog.blobs.root)).routes(),
         *Downloads(access, catalog.blobs).routes(),
     ]
 

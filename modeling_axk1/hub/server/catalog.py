@@ -5,6 +5,7 @@ from pathlib import Path
 
 from modeling_axk1.errors import HubError
 from modeling_axk1.files import atomic_folder, fsync_folder
+from modeling_axk1.hub.server.lock import writing
 from modeling_axk1.hub.server.names import KINDS, check_repository
 from modeling_axk1.hub.server.refusal import Refusal, repository_not_found
 from modeling_axk1.hub.server.repository import Repository
@@ -31,7 +32,6 @@ class Catalog:
             raise HubError(f"{root} is already served by another process; stop it or choose another --root") from None
         self.root = root
         self._repositories = root / "repositories"
-        self._open: dict[Path, Repository] = {}
         self._changing = threading.Lock()
         self._sweep()
         self.blobs = BlobStore(root / "blobs")
@@ -41,9 +41,7 @@ class Catalog:
         path = self._path(kind, namespace, name)
         if not path.is_dir():
             raise repository_not_found(f"{namespace}/{name}")
-        with self._changing:
-            # One object for each repository: it carries the lock that its writers share.
-            return self._open.setdefault(path, Repository(path))
+        return Repository(path)
 
     def is_public(self, kind: str, namespace: str, name: str) -> bool:
         """Tell whether a repository is there and for everybody to read.
@@ -81,8 +79,8 @@ class Catalog:
             if target.exists():
                 raise Refusal(409, f"the repository {'/'.join(new)} already exists", "RepoExists")
             target.parent.mkdir(exist_ok=True)
-            self._open.pop(source, None)
-            source.rename(target)
+            with writing(source):
+                source.rename(target)
             fsync_folder(target.parent)
             fsync_folder(source.parent)
 
@@ -92,9 +90,9 @@ class Catalog:
         with self._changing:
             if not path.is_dir():
                 raise repository_not_found(f"{namespace}/{name}")
-            self._open.pop(path, None)
             # Gone in one step; what is left of the removal after a crash is swept at the next start.
-            gone = path.rename(path.with_name(f".{path.name}.part"))
+            with writing(path):
+                gone = path.rename(path.with_name(f".{path.name}.part"))
         shutil.rmtree(gone)
 
     def names(self) -> list[tuple[str, str]]:
@@ -113,9 +111,4 @@ class Catalog:
         for leftover in [*self._repositories.glob("*/*/.*.part"), *self._repositories.glob("*/*/.*.old")]:
             shutil.rmtree(leftover)
         for repository in self._repositories.glob("*/*/*.git"):
-            for lock in [*repository.glob("*.lock"), *(repository / "refs").rglob("*.lock")]:
-                lock.unlink()
-            packs = repository / "objects" / "pack"
-            unfinished = [pack for pack in packs.glob("*.pack") if not pack.with_suffix(".idx").exists()]
-            for leftover in [*packs.glob("*.lock"), *unfinished]:
-                leftover.unlink()
+            Repository(repository).recover()

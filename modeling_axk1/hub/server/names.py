@@ -16,9 +16,11 @@ _RESERVED_NAMESPACES = {"api", "datasets", "models", "spaces"}
 _REPOSITORY_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+_ABBREVIATED_COMMIT_ID = re.compile(r"[0-9a-f]{7,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-_DEEPEST_PATH = 64
+DEEPEST_PATH = 64
+LONGEST_PATH = 2048
 
 # Git and the file systems it is checked out on read these as .git or .gitmodules.
 _GIT_OWN_NAMES = {".git", "git~1", ".gitmodules", "gitmod~1"}
@@ -58,13 +60,13 @@ def check_repository(namespace: str, name: str) -> None:
 
 def check_path(path: object) -> str:
     """Return `path` if it is a plain relative POSIX path that any git checkout can hold; refuse it otherwise."""
-    if not isinstance(path, str) or not 1 <= len(path) <= 2048:
-        raise Refusal(400, f"a path must be text of 1 to 2048 characters, got {str(path)[:80]!r}")
+    if not isinstance(path, str) or not 1 <= len(path) <= LONGEST_PATH:
+        raise Refusal(400, f"a path must be text of 1 to {LONGEST_PATH} characters, got {str(path)[:80]!r}")
     if any(unicodedata.category(character) in _HIDDEN_CATEGORIES for character in path) or "\\" in path:
         raise Refusal(400, f"a path must hold no control or invisible characters and no backslash, got {path!r}")
     parts = path.split("/")
-    if len(parts) > _DEEPEST_PATH:
-        raise Refusal(400, f"a path must not be deeper than {_DEEPEST_PATH} folders, got {len(parts)}")
+    if len(parts) > DEEPEST_PATH:
+        raise Refusal(400, f"a path must not be deeper than {DEEPEST_PATH} folders, got {len(parts)}")
     for part in parts:
         # Windows ignores what follows a colon and trailing dots and spaces.
         seen_by_windows = part.split(":")[0].rstrip(" .").lower()
@@ -99,6 +101,11 @@ def check_new_reference(name: object) -> str:
 def is_commit_id(text: str) -> bool:
     """Tell whether `text` is a full commit id (40 lower-case hex digits)."""
     return _COMMIT_ID.fullmatch(text) is not None
+
+
+def is_abbreviated_commit_id(text: str) -> bool:
+    """Tell whether `text` may be the beginning of a commit id: 7 to 39 lower-case hex digits."""
+    return _ABBREVIATED_COMMIT_ID.fullmatch(text) is not None
 
 
 def check_sha256(text: object) -> str:

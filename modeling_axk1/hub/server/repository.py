@@ -1,8 +1,7 @@
 """One bare git repository: what it holds at a revision, and the few ways to change it."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,12 @@ from dulwich.object_store import MemoryObjectStore, iter_tree_contents, tree_loo
 from dulwich.objects import Blob, Commit, Tag, Tree
 from dulwich.repo import Repo
 
+from modeling_axk1.files import fsync_folder
 from modeling_axk1.hub.server import lfs
 from modeling_axk1.hub.server.commits import AddLarge, AddRegular, CommitRequest
-from modeling_axk1.hub.server.names import check_new_reference, is_commit_id
+from modeling_axk1.hub.server.large_files import LargeFiles
+from modeling_axk1.hub.server.lock import writing
+from modeling_axk1.hub.server.names import check_new_reference, is_abbreviated_commit_id, is_commit_id
 from modeling_axk1.hub.server.refusal import Refusal, entry_not_found, revision_not_found
 
 DEFAULT_BRANCH = "main"
@@ -51,22 +53,32 @@ class CommitEntry:
     date: int
 
 
+@dataclass(frozen=True)
+class _Blob:
+    """What a tree says of a file: its git blob, and its mode (a push may bring executable files)."""
+
+    oid: bytes
+    mode: int
+
+
 class Repository:
     """A bare repository at `path`.
 
-    Reading needs no lock: git objects never change. Writers of one repository take turns. A commit's objects are
-    written first, as one pack, and moving the branch is the last act: a crash before it leaves the old state.
+    Reading needs no lock: git objects never change. Writers of one repository take turns (see `lock`). A commit's
+    objects are written first, as one pack, and moving the branch is the last act: a crash before it leaves the old
+    state.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._writing = threading.Lock()
+        self.large_files = LargeFiles(path)
 
     @classmethod
     def create(cls, path: Path) -> "Repository":
         """Make a repository in the empty folder `path`, with a first commit that names the large-file patterns."""
         Repo.init_bare(path, default_branch=DEFAULT_BRANCH.encode()).close()
         repository = cls(path)
+        repository.large_files.add_committed([])
         with repository._open() as repo:
             blob = Blob.from_string(lfs.DEFAULT_ATTRIBUTES.encode())
             tree = Tree()
@@ -146,36 +158,39 @@ class Repository:
         A request that changes nothing makes no commit and returns the head. `blob_size` gives the size of an
         uploaded large file, None when it was never uploaded.
         """
-        with self._writing, self._open() as repo:
+        with self._change() as repo:
             head = repo.refs.as_dict(b"refs/heads").get(branch.encode())
             if head is None:
                 raise revision_not_found(branch)
             if request.parent is not None and not head.decode().startswith(str(request.parent) or "-"):
                 raise Refusal(412, f"the commit was made for {request.parent!r}, but {branch} is at {head.decode()}")
             old_tree = repo[head].tree
-            files = {item.path.decode(): item.sha for item in iter_tree_contents(repo.object_store, old_tree)}
-            new_blobs = _apply(repo, files, request, blob_size)
+            found = iter_tree_contents(repo.object_store, old_tree)
+            files = {item.path.decode(): _Blob(item.sha, item.mode) for item in found}
+            new_blobs = _apply(repo, files, request, self.size_of(blob_size))
             new_trees = MemoryObjectStore()
-            tree = commit_tree(new_trees, [(path.encode(), oid, _FILE_MODE) for path, oid in files.items()])
+            tree = commit_tree(new_trees, [(path.encode(), blob.oid, blob.mode) for path, blob in files.items()])
             if tree == old_tree:
                 return str(head.decode())
             commit = _commit_object(tree, [head], request.message)
             objects = [*new_blobs, *(new_trees[oid] for oid in new_trees), commit]
             unknown = {item.id: item for item in objects if item.id not in repo.object_store}
             repo.object_store.add_objects([(item, None) for item in unknown.values()])
+            fsync_folder(self.path / "objects" / "pack")
+            self.large_files.add_committed(item.oid for item in request.operations if isinstance(item, AddLarge))
             if not repo.refs.set_if_equals(_branch(branch), head, commit.id):
                 raise Refusal(412, f"{branch} moved while the commit was written")
             return str(commit.id.decode())
 
     def add_branch(self, name: str, revision: str) -> None:
         """Start the branch `name` at a revision; refuses a name in use (409)."""
-        with self._writing, self._open() as repo:
+        with self._change() as repo:
             target = self._resolve(repo, revision).encode()
             self._add_reference(repo, _branch(check_new_reference(name)), target)
 
     def add_tag(self, name: str, revision: str, message: str | None) -> None:
         """Name a revision for good; refuses a name in use (409), whichever commit it names."""
-        with self._writing, self._open() as repo:
+        with self._change() as repo:
             target = self._resolve(repo, revision).encode()
             reference = _tag(check_new_reference(name))
             if message:
@@ -198,7 +213,31 @@ class Repository:
         """Forget a tag."""
         self._delete_reference(_tag(name), name)
 
+    def recover(self) -> None:
+        """Make good what a killed hub, an earlier version, or a restore from git alone left undone."""
+        with self._change() as repo:
+            if not self.large_files.are_known():
+                blobs = (repo[oid] for oid in repo.object_store)
+                pointers = (lfs.read_pointer(blob.data) for blob in blobs if isinstance(blob, Blob))
+                self.large_files.add_committed([pointer.oid for pointer in pointers if pointer])
+
+    def settle(self) -> None:
+        """Bring the names of packs and references onto the disk, before anybody is told that it is done."""
+        references = self.path / "refs"
+        for folder in (self.path, self.path / "objects" / "pack", references, *references.rglob("*/")):
+            fsync_folder(folder)
+
+    def size_of(self, blob_size: Callable[[str], int | None]) -> Callable[[str], int | None]:
+        """Return `blob_size` as far as this repository may know: a blob that only others uploaded is not here."""
+        return lambda oid: blob_size(oid) if self.large_files.may_commit(oid) else None
+
     # Inside
+
+    @contextmanager
+    def _change(self) -> Iterator[Repo]:
+        with writing(self.path), self._open() as repo:
+            yield repo
+            self.settle()
 
     @contextmanager
     def _open(self) -> Iterator[Repo]:
@@ -213,12 +252,14 @@ class Repository:
     @staticmethod
     def _resolve(repo: Repo, revision: str) -> str:
         references = repo.refs.as_dict(b"refs")
-        for place in ("heads", "tags"):
-            oid = references.get(f"{place}/{revision}".encode("utf-8", "replace"))
-            if oid is not None:
+        for name in (f"heads/{revision}", f"tags/{revision}", revision.removeprefix("refs/")):
+            oid = references.get(name.encode("utf-8", "replace"))
+            if oid is not None and name != revision:
                 return _peel(repo, oid)
         if is_commit_id(revision) and revision.encode() in repo.object_store:
             return _peel(repo, revision.encode())
+        if is_abbreviated_commit_id(revision):
+            return _unabbreviated(repo, revision)
         raise revision_not_found(revision)
 
     def _add_reference(self, repo: Repo, reference: bytes, target: bytes) -> None:
@@ -230,29 +271,38 @@ class Repository:
         """Refuse a name in use as a branch or as a tag, or that would have to be a folder and a file at once."""
         name = reference.split(b"/", 2)[2]
         for place in (b"refs/heads", b"refs/tags"):
-            for other in repo.refs.as_dict(place):
-                if other == name or other.startswith(name + b"/") or name.startswith(other + b"/"):
-                    raise Refusal(409, f"the reference {other.decode()!r} already exists")
+            taken = taken_by(name.decode(), (other.decode() for other in repo.refs.as_dict(place)))
+            if taken is not None:
+                raise Refusal(409, f"the reference {taken!r} already exists")
 
     def _delete_reference(self, reference: bytes, name: str) -> None:
-        with self._writing, self._open() as repo:
+        with self._change() as repo:
             oid = repo.refs.as_dict(b"refs").get(reference.removeprefix(b"refs/"))
             if oid is None:
                 raise revision_not_found(name)
             repo.refs.remove_if_equals(reference, oid)
 
 
+def taken_by(name: str, others: Iterable[str]) -> str | None:
+    """Return the one of `others` beside which git cannot hold `name`: equal, or a folder where the other is a file."""
+    clashes = (
+        other for other in others if other == name or other.startswith(f"{name}/") or name.startswith(f"{other}/")
+    )
+    return next(clashes, None)
+
+
 def _apply(
-    repo: Repo, files: dict[str, bytes], request: CommitRequest, blob_size: Callable[[str], int | None]
+    repo: Repo, files: dict[str, _Blob], request: CommitRequest, blob_size: Callable[[str], int | None]
 ) -> list[Blob]:
-    """Change `files` ({path: git blob id}) as the request says; return the blobs that it brings."""
+    """Change `files` ({path: its blob}) as the request says; return the blobs that it brings."""
     blobs: list[Blob] = []
     large: list[str] = []
 
     def put(path: str, content: bytes) -> None:
         blob = Blob.from_string(content)
         blobs.append(blob)
-        files[path] = blob.id
+        mode = files[path].mode if path in files else _FILE_MODE
+        files[path] = _Blob(blob.id, mode)
 
     for operation in request.operations:
         path = operation.path
@@ -280,15 +330,15 @@ def _apply(
     return blobs
 
 
-def _attributes(repo: Repo, files: dict[str, bytes], new_blobs: list[Blob]) -> str:
-    oid = files.get(lfs.ATTRIBUTES_FILE)
-    if oid is None:
+def _attributes(repo: Repo, files: dict[str, _Blob], new_blobs: list[Blob]) -> str:
+    found = files.get(lfs.ATTRIBUTES_FILE)
+    if found is None:
         return lfs.DEFAULT_ATTRIBUTES
-    blob = next((blob for blob in new_blobs if blob.id == oid), None) or repo[oid]
+    blob = next((blob for blob in new_blobs if blob.id == found.oid), None) or repo[found.oid]
     return str(blob.data.decode("utf-8", "replace"))
 
 
-def _check_no_file_is_a_folder(files: dict[str, bytes]) -> None:
+def _check_no_file_is_a_folder(files: dict[str, _Blob]) -> None:
     for path in files:
         parts = path.split("/")
         for end in range(1, len(parts)):
@@ -323,6 +373,14 @@ def _peel(repo: Repo, oid: bytes) -> str:
     if not isinstance(item, Commit):
         raise revision_not_found(oid.decode())
     return str(item.id.decode())
+
+
+def _unabbreviated(repo: Repo, prefix: str) -> str:
+    """Return the one commit whose id starts with `prefix`."""
+    found = {oid for oid in repo.object_store.iter_prefix(prefix.encode()) if isinstance(repo[oid], Commit)}
+    if len(found) != 1:
+        raise revision_not_found(prefix)
+    return str(found.pop().decode())
 
 
 def _first_parents(repo: Repo, commit: str) -> Iterator[Commit]:

@@ -41,7 +41,7 @@ class BlobStore:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._incoming = root / "incoming"
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
@@ -49,7 +49,7 @@ class BlobStore:
     def path(self, oid: str) -> Path:
         """Return where the blob `oid` lies, or would lie."""
         check_sha256(oid)
-        return self._root / oid[:2] / oid[2:4] / oid
+        return self.root / oid[:2] / oid[2:4] / oid
 
     def size(self, oid: str) -> int | None:
         """Return the size in bytes of the blob `oid`, None when it is not here."""
