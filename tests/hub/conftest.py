@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -29,7 +30,9 @@ class Hub:
 def git(folder: Path, *arguments: str) -> str:
     """Real git, which knows nothing of dulwich; fails on a non-zero exit."""
     command = ["git", "-c", "safe.directory=*", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # On a machine with git-lfs, a clone would ask the folder it came from for large files.
+    environment = {**os.environ, "GIT_LFS_SKIP_SMUDGE": "1"}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def fsck(folder: Path) -> str:

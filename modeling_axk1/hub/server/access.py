@@ -2,10 +2,8 @@
 
 import base64
 import binascii
-import time
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -59,8 +57,6 @@ class Access:
 
     def named(self, request: Request, kind: str, namespace: str, name: str, right: Right) -> Repository:
         """Return a repository by its name, as `repository` does."""
-        if self._has_ticket(request, right):
-            return self._catalog.get(kind, namespace, name)
         caller = self.caller(request)
         if not self._may_see(caller, kind, namespace, name):
             raise repository_not_found(f"{namespace}/{name}") if caller.has_token else self._unseen(namespace, name)
@@ -69,19 +65,9 @@ class Access:
             self._check(caller, right, namespace)
         return repository
 
-    def link(self, url: str, right: Right) -> str:
-        """Return an address of this hub with a ticket: whoever has it may use it for `right` without a token.
-
-        Clients fetch and send the bytes of large files at the addresses they are given, without their token. A ticket
-        is good for one path with one query, for a day: the time that a large file may take.
-        """
-        if self._policy == "open":
-            return url
-        parts = urlsplit(url)
-        until = int(time.time()) + _TICKET_SECONDS
-        query = f"{parts.query}&" if parts.query else ""
-        ticket = self._accounts.sign(f"{right} {parts.path}?{query}", until)
-        return f"{url}{'&' if parts.query else '?'}until={until}&ticket={ticket}"
+    def by_ticket(self, request: Request, kind: str) -> Repository:
+        """Return the repository that a request's path names, for an address that is a permission itself (`tickets`)."""
+        return self._catalog.get(kind, request.path_params["namespace"], request.path_params["name"])
 
     def check_namespace(self, request: Request, right: Right, namespace: str) -> Caller:
         """Refuse a caller who lacks `right` in a namespace (403, or 401 without a token)."""
@@ -114,13 +100,6 @@ class Access:
             return True
         return self._catalog.is_public(kind, namespace, name)
 
-    def _has_ticket(self, request: Request, right: Right) -> bool:
-        query, mark, end = request.url.query.rpartition("until=")
-        until, _, ticket = end.partition("&ticket=")
-        if not mark or not ticket or not (until.isascii() and until.isdigit()):
-            return False
-        return self._accounts.check_signed(f"{right} {request.scope['path']}?{query}", int(until[:12]), ticket)
-
     def _check(self, caller: Caller, right: Right, namespace: str) -> None:
         if caller.account.may(right, namespace):
             return
@@ -134,7 +113,6 @@ class Access:
         return repository_not_found(f"{namespace}/{name}") if self._policy == "open" else _needs_token()
 
 
-_TICKET_SECONDS = 24 * 3600
 _DEEDS = {"read": "read", "write": "write", "admin": "administer"}
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="axk1 hub", charset="UTF-8"'}
 

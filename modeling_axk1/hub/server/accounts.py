@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import time
@@ -65,7 +64,6 @@ class Accounts:
     def __init__(self, root: Path) -> None:
         self._folder = root / "accounts"
         self._file = self._folder / "tokens.json"
-        self._key_file = self._folder / "key"
         self._stamp: tuple[int, int, int] | None = None
         self._known: dict[str, tuple[Account, str]] = {}
 
@@ -123,14 +121,6 @@ class Accounts:
         """Return every holder of a token, by name."""
         return sorted((account for account, _ in self._read().values()), key=lambda account: account.name)
 
-    def sign(self, text: str, expires: int) -> str:
-        """Return a signature that this hub will take for `text` until `expires` (seconds since 1970)."""
-        return hmac.new(self._key(), f"{expires}:{text}".encode(), hashlib.sha256).hexdigest()
-
-    def check_signed(self, text: str, expires: int, signature: str) -> bool:
-        """Tell whether `signature` is this hub's for `text`, and still valid."""
-        return hmac.compare_digest(self.sign(text, expires), signature) and time.time() < expires
-
     def _read(self) -> dict[str, tuple[Account, str]]:
         try:
             status = self._file.stat()
@@ -161,16 +151,6 @@ class Accounts:
             yield tokens
             with atomic_write(self._file, mode=0o600) as file:
                 file.write(json.dumps(tokens, indent=1, sort_keys=True).encode())
-
-    def _key(self) -> bytes:
-        """Return the key of this hub's signatures, made when it is first needed."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self._folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not self._key_file.exists():
-                with atomic_write(self._key_file, mode=0o600) as file:
-                    file.write(os.urandom(32))
-        return self._key_file.read_bytes()
 
 
 def _digest(secret: str) -> str:

@@ -22,6 +22,7 @@ from modeling_axk1.hub.server.hub_api import HubApi
 from modeling_axk1.hub.server.lfs_api import LfsApi
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.requests import endpoint_of, refuse
+from modeling_axk1.hub.server.tickets import Tickets
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -64,7 +65,7 @@ def routes_of(catalog: Catalog, policy: Policy) -> list[BaseRoute]:
         Route("/", index),
         *HubApi(catalog, access).routes(),
         *Api(catalog, access).routes(),
-        *LfsApi(access, catalog.blobs).routes(),
+        *LfsApi(access, catalog.blobs, Tickets(catalog.root / "key")).routes(),
         *GitHttp(access, Git(catalog.root / "git", catalog.blobs.root)).routes(),
         *Downloads(access, catalog.blobs).routes(),
     ]

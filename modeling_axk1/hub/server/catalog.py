@@ -35,6 +35,7 @@ class Catalog:
         self._changing = threading.Lock()
         self._sweep()
         self.blobs = BlobStore(root / "blobs")
+        self.blobs.sweep()
 
     def get(self, kind: str, namespace: str, name: str) -> Repository:
         """Return a repository; refuses an unknown one (RepositoryNotFoundError in the client)."""

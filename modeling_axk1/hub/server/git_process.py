@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Literal
 
-import modeling_axk1
 from modeling_axk1.hub.server.refusal import Refusal
 
 Service = Literal["upload-pack", "receive-pack"]
@@ -112,7 +111,7 @@ class Git:
                 "GIT_ALLOC_LIMIT": _LARGEST_ALLOCATION,
                 "AXK1_HUB_PYTHON": sys.executable,
                 "AXK1_HUB_BLOBS": str(self._blobs),
-                "PYTHONPATH": str(Path(modeling_axk1.__file__).parent.parent),
+                "PYTHONPATH": str(Path(__file__).parents[3]),
                 # The hook runs inside the repository, which must lend it no modules.
                 "PYTHONSAFEPATH": "1",
             }

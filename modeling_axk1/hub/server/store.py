@@ -1,24 +1,31 @@
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from modeling_axk1.files import fsync_folder
 from modeling_axk1.hub.server.names import check_sha256
 from modeling_axk1.hub.server.refusal import Refusal
+
+# Parts of an upload that nobody goes on with.
+_OLDEST_UPLOAD_SECONDS = 7 * 24 * 3600
 
 
 class IncomingBlob:
     """Bytes on their way in, hashed as they come; never more of them than were announced."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: BinaryIO, size: int, digest: "hashlib._Hash | None" = None, here: int = 0) -> None:
+        """Take in up to `size` bytes, of which the first `here` are in `file` already and in `digest`."""
         self._file = file
         self._announced = size
-        self._digest = hashlib.sha256()
-        self.size = 0
+        self._digest = digest or hashlib.sha256()
+        self.size = here
 
     def write(self, data: bytes) -> None:
         """Append `data`."""
@@ -37,14 +44,15 @@ class BlobStore:
     """Large files by their SHA-256, each whole or not there: temporary file, fsync, one rename.
 
     Two uploads of one blob may run at the same time; each writes a file of its own, and the last rename wins over
-    equal bytes. What a killed server left in `incoming` is removed at the next start.
+    equal bytes. What a killed server left in `incoming` is removed by `sweep`; uploads in parts wait in `uploads`.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.uploads = root / "uploads"
         self._incoming = root / "incoming"
-        shutil.rmtree(self._incoming, ignore_errors=True)
-        self._incoming.mkdir(parents=True)
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        self.uploads.mkdir(exist_ok=True)
 
     def path(self, oid: str) -> Path:
         """Return where the blob `oid` lies, or would lie."""
@@ -58,24 +66,67 @@ class BlobStore:
         except FileNotFoundError:
             return None
 
+    def sweep(self) -> None:
+        """Remove what dead processes were taking in, and uploads in parts that nobody has gone on with for a week."""
+        for leftover in self._incoming.iterdir():
+            with leftover.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue  # somebody is writing it
+                leftover.unlink(missing_ok=True)
+        for upload in self.uploads.iterdir():
+            latest = max(path.stat().st_mtime for path in (upload, *upload.iterdir()))
+            if latest < time.time() - _OLDEST_UPLOAD_SECONDS:
+                shutil.rmtree(upload, ignore_errors=True)
+
     @contextmanager
     def receive(self, oid: str, size: int) -> Iterator[IncomingBlob]:
         """Take in the blob `oid` of `size` bytes; it appears when the block ends and the bytes are the right ones."""
-        target = self.path(oid)
-        with tempfile.NamedTemporaryFile(dir=self._incoming, delete=False) as file:
-            part = Path(file.name)
+        with self.temporary(lambda: self.path(oid)) as file:
+            blob = IncomingBlob(file, size)
+            yield blob
+            if blob.size != size or blob.oid() != oid:
+                raise Refusal(
+                    400,
+                    f"an upload must be the {size} bytes with SHA-256 {oid}, got {blob.size} with {blob.oid()}",
+                )
+
+    @contextmanager
+    def temporary(self, target: Callable[[], Path]) -> Iterator[BinaryIO]:
+        """Open a file that gets its name from `target` when the block ends well, and is on the disk then."""
+        with self._own_file() as (file, part):
             try:
-                blob = IncomingBlob(file, size)  # type: ignore[arg-type]  # a wrapper with the same methods
-                yield blob
-                if blob.size != size or blob.oid() != oid:
-                    raise Refusal(
-                        400,
-                        f"an upload must be the {size} bytes with SHA-256 {oid}, got {blob.size} with {blob.oid()}",
-                    )
+                yield file
                 file.flush()
-                os.fsync(file.fileno())
-                target.parent.mkdir(parents=True, exist_ok=True)
-                part.replace(target)
+                place(part, file.fileno(), target())
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise
+
+    @contextmanager
+    def _own_file(self) -> Iterator[tuple[BinaryIO, Path]]:
+        while True:
+            with tempfile.NamedTemporaryFile(dir=self._incoming, delete=False) as file:
+                # Held for as long as this process lives: `sweep` of another one leaves such a file alone.
+                fcntl.flock(file, fcntl.LOCK_SH)
+                if (part := Path(file.name)).exists():
+                    yield file.file, part  # type: ignore[misc]  # the stub does not say that it's binary
+                    return
+                # Swept between these two lines: take another name.
+
+
+def place(part: Path, handle: int, target: Path) -> None:
+    """Give the finished file `part`, open as `handle`, the name `target`; it is on the disk then."""
+    os.fsync(handle)
+    _make_folder(target.parent)
+    part.replace(target)
+    fsync_folder(target.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they are found after a power cut too."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        fsync_folder(folder.parent)

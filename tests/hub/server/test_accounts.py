@@ -30,10 +30,9 @@ def test_a_token_finds_its_account(accounts):
 
 def test_the_files_give_no_token_away(accounts, tmp_path):
     _, token = accounts.add("minji", "write")
-    accounts.sign("text", 0)
     stored = b"".join(path.read_bytes() for path in (tmp_path / "accounts").iterdir())
     assert token.rpartition("_")[2].encode() not in stored
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "accounts").glob("[tk]*")} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "accounts").glob("tokens.json")} == {0o600}
     assert stat.S_IMODE((tmp_path / "accounts").stat().st_mode) == 0o700
 
 
@@ -74,18 +73,6 @@ def test_a_token_expires(accounts, monkeypatch):
     assert accounts.find(token)
     now[0] += 1
     assert accounts.find(token) is None
-
-
-def test_a_signature_is_for_one_text_and_one_time(accounts, tmp_path, monkeypatch):
-    now = [1_000]
-    monkeypatch.setattr(module.time, "time", lambda: now[0])
-    signature = accounts.sign("read team/model", 1_060)
-    assert Accounts(tmp_path).check_signed("read team/model", 1_060, signature)
-    assert not accounts.check_signed("write team/model", 1_060, signature)
-    assert not accounts.check_signed("read team/model", 1_061, signature)
-    now[0] = 1_060
-    assert not accounts.check_signed("read team/model", 1_060, signature)
-    assert not Accounts(tmp_path / "another hub").check_signed("read team/model", 2_000, signature)
 
 
 @given(st.sampled_from(RIGHTS), st.sampled_from(RIGHTS), st.lists(st.sampled_from("abc*")), st.sampled_from("abc"))

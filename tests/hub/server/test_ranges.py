@@ -9,6 +9,7 @@ import sys
 import httpx
 import pytest
 
+from modeling_axk1.hub.server.large_files import LargeFiles
 from tests.hub.conftest import Hub
 
 SIZE = 11_274_289_312  # one shard of the release: a layer's gate and up projections
@@ -27,6 +28,7 @@ def url(hub: Hub) -> str:
         file.write(MARK)
         file.truncate(SIZE)
     hub.api.create_repo("team/large")
+    LargeFiles(hub.git_folder("team/large")).add_uploaded(oid)
     small = base64.b64encode(b"0123456789").decode()
     lines = [
         {"key": "header", "value": {"summary": "Large and small", "description": ""}},
