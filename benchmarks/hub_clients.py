@@ -97,7 +97,9 @@ def download(job: dict[str, Any]) -> dict[str, Any]:
                 open_ones.discard(handle)
                 poll.unregister(handle)
     seconds = time.perf_counter() - started
-    totals = {key: sum(getattr(one, key) for one in downloads.values()) for key in ("received", "responses", "failures")}
+    totals = {
+        key: sum(getattr(one, key) for one in downloads.values()) for key in ("received", "responses", "failures")
+    }
     return {"seconds": seconds, **totals}
 
 

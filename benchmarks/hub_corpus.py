@@ -17,7 +17,8 @@ def repositories(quick: bool) -> dict[str, tuple[int, int]]:
     """Return {repository: (files, commits)}: small and large, young and old."""
     many, old = (50, 20) if quick else (2000, 500)
     return {
-        f"bench/f{files}-c{commits}": (files, commits) for files, commits in ((10, 1), (10, old), (many, 1), (many, old))
+        f"bench/f{files}-c{commits}": (files, commits)
+        for files, commits in ((10, 1), (10, old), (many, 1), (many, old))
     }
 
 
@@ -42,7 +43,10 @@ def make(root: Path, sizes: dict[int, int], quick: bool, seed: int) -> dict[int,
     smallest = pointers[names[min(sizes)][0]]
     for name, (files, commits) in repositories(quick).items():
         first = {_path(number): b'{"number": %d}\n' % number for number in range(files - 1)}
-        first |= {"README.md": b"---\nlicense: apache-2.0\ntags: [benchmark]\n---\n# Card\n", "model.safetensors": smallest}
+        first |= {
+            "README.md": b"---\nlicense: apache-2.0\ntags: [benchmark]\n---\n# Card\n",
+            "model.safetensors": smallest,
+        }
         changes = [{_path(0): b'{"version": %d}\n' % number} for number in range(1, commits)]
         _import(catalog, root, name, [first, *changes])
     return names
@@ -58,7 +62,9 @@ def _import(catalog: Catalog, root: Path, name: str, commits: list[dict[str, byt
     stream = bytearray()
     for number, files in enumerate(commits):
         # No `from`: the first takes the place of the commit that came with the repository, the others follow it.
-        stream += b"commit refs/heads/main\ncommitter Bench <bench@localhost> %d +0000\n" % (1_700_000_000 + number * 60)
+        stream += b"commit refs/heads/main\ncommitter Bench <bench@localhost> %d +0000\n" % (
+            1_700_000_000 + number * 60
+        )
         stream += b"data 9\ncommit %02d" % (number % 100)
         for path, content in files.items():
             stream += b"\nM 100644 inline %s\ndata %d\n%s" % (path.encode(), len(content), content)

@@ -130,7 +130,9 @@ def throughput(server: Server, oids: list[str], ranges: list[str | None], second
     return sum(result["received"] / result["seconds"] for result in results) / MIB
 
 
-def downloads(servers: dict[str, Server], root: Path, files: dict[int, list[str]], options: Any) -> list[dict[str, Any]]:
+def downloads(
+    servers: dict[str, Server], root: Path, files: dict[int, list[str]], options: Any
+) -> list[dict[str, Any]]:
     """Measure every kind of download on both servers in turn."""
     small, large = min(files), max(files)
     step = min(8 * MIB, large // 2)

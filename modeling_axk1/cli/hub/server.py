@@ -29,6 +29,7 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that serve; 0: one for each core, at most 4.")] = 0,
 ) -> None:
     """Serve a hub that huggingface_hub, transformers and datasets use.
 
@@ -40,7 +41,7 @@ def serve(
     """
     from ipaddress import ip_address
 
-    from modeling_axk1.hub.server import run
+    from modeling_axk1.hub.server import default_workers, run
     from modeling_axk1.hub.server.accounts import Accounts
 
     try:
@@ -58,4 +59,4 @@ def serve(
         typer.echo(f"axk1: warning: whoever reaches {host} can read and change everything on this hub", err=True)
     elif policy is not Policy.open and not Accounts(root).all():
         typer.echo(f"axk1: note: no token yet; make one with `axk1 hub token add NAME --root {root}`", err=True)
-    run(root, host, port, announce, policy=policy.value)
+    run(root, host, port, announce, policy=policy.value, workers=workers or default_workers())

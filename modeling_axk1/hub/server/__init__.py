@@ -10,6 +10,6 @@ One folder holds everything:
 `process` runs it.
 """
 
-from modeling_axk1.hub.server.process import run, serving
+from modeling_axk1.hub.server.process import default_workers, run, serving
 
-__all__ = ["run", "serving"]
+__all__ = ["default_workers", "run", "serving"]

@@ -1,23 +1,25 @@
 """Files by repository, revision and path, whole or in ranges."""
 
+from collections.abc import Callable
 from functools import partial
+from secrets import token_hex
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from modeling_axk1.hub.server.access import Access
 from modeling_axk1.hub.server.names import REPOSITORY_PREFIXES
+from modeling_axk1.hub.server.objects import NotRememberedError, only_remembered
+from modeling_axk1.hub.server.pieces import Piece, PiecesResponse, Stretch
+from modeling_axk1.hub.server.ranges import spans_of
 from modeling_axk1.hub.server.refusal import Refusal, entry_not_found
 from modeling_axk1.hub.server.repository import File
 from modeling_axk1.hub.server.store import BlobStore
 
 # Whatever was uploaded is shown as text or saved, never run as a page of this hub.
 _INERT = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
-
-
-class _BlobResponse(FileResponse):
-    chunk_size = 1024 * 1024
 
 
 class Downloads:
@@ -37,44 +39,53 @@ class Downloads:
             for kind, prefix in REPOSITORY_PREFIXES
         ]
 
-    def _download(self, kind: str, request: Request) -> Response:
+    async def _download(self, kind: str, request: Request) -> Response:
+        # A thread costs a small file as much as all the rest; it is for what must be read from git first.
+        try:
+            with only_remembered():
+                return self._answer(kind, request)
+        except NotRememberedError:
+            return await run_in_threadpool(self._answer, kind, request)
+
+    def _answer(self, kind: str, request: Request) -> Response:
         repository = self._access.repository(request, kind, "read")
         commit = repository.resolve(request.path_params["revision"])
         file = repository.entry(commit, request.path_params["path"])
         if not isinstance(file, File):
             raise entry_not_found(file.path)
         digest = file.pointer.oid if file.pointer else file.oid
-        headers = {"X-Repo-Commit": commit, "ETag": f'"{digest}"', **_INERT}
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{digest}"', "Accept-Ranges": "bytes", **_INERT}
         if file.pointer:
-            if self._blobs.size(file.pointer.oid) != file.size:
-                raise Refusal(500, f"the blob of {file.path!r} ({digest}) is missing or damaged on this hub")
             headers |= {"X-Linked-ETag": headers["ETag"], "X-Linked-Size": str(file.size)}
-            blob = self._blobs.path(file.pointer.oid)
-            return _BlobResponse(blob, headers=headers, media_type="application/octet-stream")
-        # A reader that goes on where it stopped wants the rest of what it has, not of what came after.
-        is_current = request.headers.get("if-range", headers["ETag"]) == headers["ETag"]
-        return _part_of(repository.content(file), headers, request.headers.get("range") if is_current else None)
+            blob = self._blobs.open(file.pointer.oid, file.size)
+            if blob is None:
+                raise Refusal(500, f"the blob of {file.path!r} ({digest}) is missing or damaged on this hub")
+            return _respond(request, headers, file.size, "application/octet-stream", partial(Stretch, blob))
+        content = repository.content(file)
+        text = "text/plain; charset=utf-8"
+        return _respond(request, headers, len(content), text, lambda start, end: content[start:end])
 
 
-def _part_of(content: bytes, headers: dict[str, str], wanted: str | None) -> Response:
-    """Return a small file, or the one range of its bytes that was asked for."""
-    headers = {**headers, "Accept-Ranges": "bytes"}
-    media_type = "text/plain; charset=utf-8"
-    if wanted is None or (span := _span(wanted, len(content))) is None:
-        return Response(content, headers=headers, media_type=media_type)
-    start, end = span
-    if not start < end:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{len(content)}"})
-    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(content)}"
-    return Response(content[start:end], 206, headers, media_type)
-
-
-def _span(wanted: str, size: int) -> tuple[int, int] | None:
-    """Return (start, end) of a header like `bytes=0-9`, `bytes=5-` or `bytes=-3`; None when it is something else."""
-    unit, _, span = wanted.partition("=")
-    first, dash, last = span.strip().partition("-")
-    if unit.strip() != "bytes" or not dash or not all(n.isascii() and n.isdigit() for n in (first, last) if n):
-        return None
-    if not first:
-        return (max(size - int(last[:20]), 0), size) if last else None
-    return int(first[:20]), min(int(last[:20]) + 1, size) if last else size
+def _respond(
+    request: Request, headers: dict[str, str], size: int, media_type: str, cut: Callable[[int, int], Piece]
+) -> Response:
+    """Return a file or the parts of it that were asked for; `cut` gives the bytes [start, end)."""
+    wanted = request.headers.get("range")
+    # A reader that goes on where it stopped wants the rest of what it has, not of what came after.
+    is_current = request.headers.get("if-range", headers["ETag"]) == headers["ETag"]
+    spans = spans_of(wanted, size) if wanted and is_current else None
+    if spans is None:
+        return PiecesResponse([cut(0, size)], 200, headers, media_type)
+    if not spans:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+    if len(spans) == 1:
+        start, end = spans[0]
+        headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{size}"}
+        return PiecesResponse([cut(start, end)], 206, headers, media_type)
+    boundary = token_hex(16)
+    pieces: list[Piece] = []
+    for start, end in spans:
+        part = f"--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: bytes {start}-{end - 1}/{size}\r\n\r\n"
+        pieces += [part.encode(), cut(start, end), b"\r\n"]
+    pieces.append(f"--{boundary}--\r\n".encode())
+    return PiecesResponse(pieces, 206, headers, f"multipart/byteranges; boundary={boundary}")

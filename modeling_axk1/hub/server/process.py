@@ -2,19 +2,31 @@
 
 import contextlib
 import errno
+import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modeling_axk1.errors import HubError, UsageError
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from modeling_axk1.hub.server.access import Policy
+
+# Seconds that an idle connection stays open: longer than a proxy in front keeps its own, or it would lose requests.
+_KEEP_ALIVE = 75
+
+
+def default_workers() -> int:
+    """Return how many processes serve a hub on this machine: one for each core, at most 4."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4)
 
 
 def run(
@@ -25,6 +37,7 @@ def run(
     wait_for_stop: Callable[[], object] | None = None,
     *,
     policy: "Policy" = "open",
+    workers: int = 1,
 ) -> None:
     """Serve the hub in `root` until SIGINT or SIGTERM comes, or `wait_for_stop` returns.
 
@@ -35,37 +48,63 @@ def run(
         announce: called once with the endpoint, when connections are accepted.
         wait_for_stop: called in a thread of its own.
         policy: who is let in, see `access`.
+        workers: how many processes serve, in [1, 64]; 1 is this one. More are forked, so this needs the main thread.
 
     Raises HubError when the port is taken, the address is not of this machine, or `root` is served already.
 
     """
-    import uvicorn
-
     from modeling_axk1.hub.server.app import build
     from modeling_axk1.hub.server.catalog import Catalog
+    from modeling_axk1.hub.server.workers import Workers, listeners
 
-    with _listen(host, port) as listener:
-        catalog = Catalog(root)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                build(catalog, policy),
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=5,
-            )
-        )
-        if wait_for_stop is not None:
-
-            def stop() -> None:
-                wait_for_stop()
-                server.should_exit = True
-
-            threading.Thread(target=stop, daemon=True).start()
+    if not 1 <= workers <= 64:
+        raise UsageError(f"workers must be in [1, 64], got {workers}")
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listen(host, port, shared=workers > 1))
+        sockets = [listener, *(stack.enter_context(other) for other in listeners(listener, workers)[1:])]
+        # Before the fork: the lock on the folder and the sweep of leftovers are one for all.
+        app = build(Catalog(root), policy)
         name = f"[{host}]" if ":" in host else host
-        announce(f"http://{name}:{listener.getsockname()[1]}")
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
+        endpoint = f"http://{name}:{listener.getsockname()[1]}"
+        if workers == 1:
+            announce(endpoint)
+            _serve(app, listener, wait_for_stop)
+            return
+        crew = Workers(sockets, partial(_serve, app))
+        crew.start()
+        if wait_for_stop is not None:
+            _then(wait_for_stop, crew.stop)
+        announce(endpoint)
+        crew.wait()
+
+
+def _serve(app: "ASGIApp", listener: socket.socket, wait_for_stop: Callable[[], object] | None) -> None:
+    import uvicorn
+
+    from modeling_axk1.hub.server.engine import Protocol
+
+    config = uvicorn.Config(
+        app,
+        http=Protocol,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=_KEEP_ALIVE,
+    )
+    server = uvicorn.Server(config)
+    if wait_for_stop is not None:
+        _then(wait_for_stop, lambda: setattr(server, "should_exit", True))
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+
+
+def _then(wait: Callable[[], object], stop: Callable[[], object]) -> None:
+    def wait_and_stop() -> None:
+        wait()
+        stop()
+
+    threading.Thread(target=wait_and_stop, daemon=True).start()
 
 
 @contextmanager
@@ -91,7 +130,7 @@ def serving(root: Path, port: int = 0, policy: "Policy" = "open") -> Iterator[st
                 child.kill()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
     if not 0 <= port <= 65535:
         raise UsageError(f"port must be in [0, 65535], got {port}")
     try:
@@ -103,6 +142,9 @@ def _listen(host: str, port: int) -> socket.socket:
         # Lets a restart take a port whose old connections are still closing; a port in use stays in use.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        if shared:
+            # Only now: whoever sets it before the bind may share the port of a hub that runs already.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.listen(2048)
     except OSError as error:
         listener.close()

@@ -1,15 +1,16 @@
 """One bare git repository: what it holds at a revision, and the few ways to change it."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dulwich.errors import NotTreeError
 from dulwich.index import commit_tree
-from dulwich.object_store import MemoryObjectStore, iter_tree_contents, tree_lookup_path
+from dulwich.object_store import MemoryObjectStore, iter_tree_contents
 from dulwich.objects import Blob, Commit, Tag, Tree
+from dulwich.refs import DiskRefsContainer, check_ref_format
 from dulwich.repo import Repo
 
 from modeling_axk1.files import fsync_folder
@@ -18,7 +19,8 @@ from modeling_axk1.hub.server.commits import AddLarge, AddRegular, CommitRequest
 from modeling_axk1.hub.server.large_files import LargeFiles
 from modeling_axk1.hub.server.lock import writing
 from modeling_axk1.hub.server.names import check_new_reference, is_abbreviated_commit_id, is_commit_id
-from modeling_axk1.hub.server.refusal import Refusal, entry_not_found, revision_not_found
+from modeling_axk1.hub.server.objects import CommitFacts, Objects, TreeEntry
+from modeling_axk1.hub.server.refusal import Refusal, entry_not_found, repository_not_found, revision_not_found
 
 DEFAULT_BRANCH = "main"
 
@@ -91,60 +93,77 @@ class Repository:
     # Reading
 
     def resolve(self, revision: str) -> str:
-        """Return the commit id that a branch, a tag or a full commit id names."""
-        with self._open() as repo:
-            return self._resolve(repo, revision)
+        """Return the commit id that a branch, a tag, a reference by its full name or (the beginning of) an id names."""
+        # Read anew for every request: another process may have moved them.
+        references = DiskRefsContainer(self.path)
+        with self._objects() as objects:
+            full_name = [revision.encode("utf-8", "replace")] if revision.startswith("refs/") else []
+            for name in (_branch(revision), _tag(revision), *full_name):
+                oid = references.read_ref(name) if check_ref_format(name) else None
+                if oid is not None:
+                    return _peel(objects, oid)
+            if is_commit_id(revision):
+                with contextlib.suppress(KeyError):
+                    return _peel(objects, revision.encode())
+            if is_abbreviated_commit_id(revision) and (commit := objects.commit_starting(revision.encode())):
+                return commit.decode()
+        raise revision_not_found(revision)
 
     def references(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return (branches, tags), each {name: commit id}."""
-        with self._open() as repo:
-            branches = {name.decode(): oid.decode() for name, oid in repo.refs.as_dict(b"refs/heads").items()}
-            tags = {name.decode(): _peel(repo, oid) for name, oid in repo.refs.as_dict(b"refs/tags").items()}
+        references = DiskRefsContainer(self.path)
+        with self._objects() as objects:
+            branches = {name.decode(): oid.decode() for name, oid in references.as_dict(b"refs/heads").items()}
+            tags = {name.decode(): _peel(objects, oid) for name, oid in references.as_dict(b"refs/tags").items()}
         return branches, tags
 
     def listing(self, commit: str, path: str = "", *, recursive: bool = False) -> list[File | Folder]:
         """Return what lies in the folder `path` ("" is the root) at a commit, or everything below it."""
-        with self._open() as repo:
-            mode_and_oid = _lookup(repo, commit, path)
-            if mode_and_oid is None or not isinstance(repo[mode_and_oid[1]], Tree):
+        with self._objects() as objects:
+            found = _lookup(objects, commit, path)
+            if found is None or not found.is_folder:
                 raise entry_not_found(path)
             prefix = f"{path}/" if path else ""
-            if recursive:
-                below = iter_tree_contents(repo.object_store, mode_and_oid[1], include_trees=True)
-                found = [item for item in below if item.path]
-            else:
-                found = repo[mode_and_oid[1]].items()
-            return [_entry(repo, prefix + item.path.decode(), item.sha) for item in found]
+            entries: tuple[File | Folder, ...] = objects.remember(
+                ("listing", found.oid, prefix, recursive),
+                lambda: tuple(_walk(objects, found.oid, prefix, recursive)),
+                lambda it: 400 * len(it),
+            )
+            return list(entries)
 
     def entry(self, commit: str, path: str) -> File | Folder:
         """Return the file or folder at `path` at a commit."""
-        with self._open() as repo:
-            mode_and_oid = _lookup(repo, commit, path)
-            if mode_and_oid is None or not path:
+        with self._objects() as objects:
+            found = _lookup(objects, commit, path) if path else None
+            if found is None:
                 raise entry_not_found(path)
-            return _entry(repo, path, mode_and_oid[1])
+            return _entry(objects, path, found)
 
     def content(self, file: File) -> bytes:
         """Return the bytes that git holds for a file: the file itself, or the pointer of a large one."""
-        with self._open() as repo:
-            return bytes(repo[file.oid.encode()].data)
+        with self._objects() as objects:
+            return objects.content(file.oid.encode())
 
     def history(self, commit: str) -> list[CommitEntry]:
         """Return the commits that lead to `commit`, newest first."""
-        with self._open() as repo:
-            return [_commit_entry(item) for item in _first_parents(repo, commit)]
+        with self._objects() as objects:
+            entries: tuple[CommitEntry, ...] = objects.remember(
+                ("history", commit),
+                lambda: tuple(_commit_entry(oid, facts) for oid, facts in _first_parents(objects, commit)),
+                lambda it: 300 * len(it),
+            )
+            return list(entries)
 
     def last_changes(self, commit: str, entries: list[File | Folder]) -> dict[str, CommitEntry]:
         """Return, for each entry's path, the newest commit up to `commit` that changed it."""
         changes: dict[str, CommitEntry] = {}
-        open_paths = {entry.path: entry.oid for entry in entries}
-        with self._open() as repo:
-            for item in _first_parents(repo, commit):
-                before = {path: _lookup(repo, item.parents[0].decode(), path) for path in open_paths if item.parents}
-                for path, oid in list(open_paths.items()):
-                    earlier = before.get(path)
-                    if earlier is None or earlier[1].decode() != oid:
-                        changes[path] = _commit_entry(item)
+        open_paths = {entry.path: entry.oid.encode() for entry in entries}
+        with self._objects() as objects:
+            for oid, facts in _first_parents(objects, commit):
+                for path, now in list(open_paths.items()):
+                    before = _lookup(objects, facts.parent.decode(), path) if facts.parent else None
+                    if before is None or before.oid != now:
+                        changes[path] = _commit_entry(oid, facts)
                         del open_paths[path]
                 if not open_paths:
                     break
@@ -185,13 +204,13 @@ class Repository:
     def add_branch(self, name: str, revision: str) -> None:
         """Start the branch `name` at a revision; refuses a name in use (409)."""
         with self._change() as repo:
-            target = self._resolve(repo, revision).encode()
+            target = self.resolve(revision).encode()
             self._add_reference(repo, _branch(check_new_reference(name)), target)
 
     def add_tag(self, name: str, revision: str, message: str | None) -> None:
         """Name a revision for good; refuses a name in use (409), whichever commit it names."""
         with self._change() as repo:
-            target = self._resolve(repo, revision).encode()
+            target = self.resolve(revision).encode()
             reference = _tag(check_new_reference(name))
             if message:
                 tag = Tag()
@@ -240,6 +259,16 @@ class Repository:
             self.settle()
 
     @contextmanager
+    def _objects(self) -> Iterator[Objects]:
+        try:
+            with Objects.of(self.path) as objects:
+                yield objects
+        except FileNotFoundError as error:
+            if self.path.exists():
+                raise
+            raise repository_not_found(f"{self.path.parent.name}/{self.path.stem}") from error
+
+    @contextmanager
     def _open(self) -> Iterator[Repo]:
         repo = Repo(self.path)
         # Not set through git's configuration: git itself warns about the old name and dulwich knows no other.
@@ -248,19 +277,6 @@ class Repository:
             yield repo
         finally:
             repo.close()
-
-    @staticmethod
-    def _resolve(repo: Repo, revision: str) -> str:
-        references = repo.refs.as_dict(b"refs")
-        for name in (f"heads/{revision}", f"tags/{revision}", revision.removeprefix("refs/")):
-            oid = references.get(name.encode("utf-8", "replace"))
-            if oid is not None and name != revision:
-                return _peel(repo, oid)
-        if is_commit_id(revision) and revision.encode() in repo.object_store:
-            return _peel(repo, revision.encode())
-        if is_abbreviated_commit_id(revision):
-            return _unabbreviated(repo, revision)
-        raise revision_not_found(revision)
 
     def _add_reference(self, repo: Repo, reference: bytes, target: bytes) -> None:
         self._check_reference_is_free(repo, reference)
@@ -346,53 +362,51 @@ def _check_no_file_is_a_folder(files: dict[str, _Blob]) -> None:
                 raise Refusal(400, f"{parent!r} cannot be a file and a folder at once ({path!r})")
 
 
-def _lookup(repo: Repo, commit: str, path: str) -> tuple[int, bytes] | None:
-    tree = repo[commit.encode()].tree
-    if not path:
-        return (0o040000, tree)
-    try:
-        mode, oid = tree_lookup_path(repo.object_store.__getitem__, tree, path.encode("utf-8", "replace"))
-    except (KeyError, NotTreeError, ValueError):
-        return None
-    return mode, oid
+def _lookup(objects: Objects, commit: str, path: str) -> TreeEntry | None:
+    """Return what lies at `path` at a commit ("" is the root), None when nothing does."""
+    found = TreeEntry("", objects.commit(commit.encode()).tree, is_folder=True)
+    for part in path.encode("utf-8", "replace").split(b"/") if path else []:
+        below = objects.tree(found.oid).get(part) if found.is_folder else None
+        if below is None:
+            return None
+        found = below
+    return found
 
 
-def _entry(repo: Repo, path: str, oid: bytes) -> File | Folder:
-    item = repo[oid]
-    if isinstance(item, Tree):
-        return Folder(path, oid.decode())
-    pointer = lfs.read_pointer(item.data)
-    return File(path, oid.decode(), pointer.size if pointer else len(item.data), pointer)
+def _walk(objects: Objects, tree: bytes, prefix: str, recursive: bool) -> Iterator[File | Folder]:
+    """Yield what a folder holds, each folder before what is below it."""
+    for found in objects.tree(tree).values():
+        path = prefix + found.name
+        yield _entry(objects, path, found)
+        if recursive and found.is_folder:
+            yield from _walk(objects, found.oid, f"{path}/", recursive)
 
 
-def _peel(repo: Repo, oid: bytes) -> str:
+def _entry(objects: Objects, path: str, found: TreeEntry) -> File | Folder:
+    if found.is_folder:
+        return Folder(path, found.oid.decode())
+    blob = objects.blob(found.oid)
+    return File(path, found.oid.decode(), blob.size, blob.pointer)
+
+
+def _peel(objects: Objects, oid: bytes) -> str:
     """Return the commit that an object is or that a tag names."""
-    item = repo[oid]
-    while isinstance(item, Tag):
-        item = repo[item.object[1]]
-    if not isinstance(item, Commit):
+    commit = objects.peel(oid)
+    if commit is None:
         raise revision_not_found(oid.decode())
-    return str(item.id.decode())
+    return commit.decode()
 
 
-def _unabbreviated(repo: Repo, prefix: str) -> str:
-    """Return the one commit whose id starts with `prefix`."""
-    found = {oid for oid in repo.object_store.iter_prefix(prefix.encode()) if isinstance(repo[oid], Commit)}
-    if len(found) != 1:
-        raise revision_not_found(prefix)
-    return str(found.pop().decode())
+def _first_parents(objects: Objects, commit: str) -> Iterator[tuple[bytes, CommitFacts]]:
+    oid: bytes | None = commit.encode()
+    while oid is not None:
+        facts = objects.commit(oid)
+        yield oid, facts
+        oid = facts.parent
 
 
-def _first_parents(repo: Repo, commit: str) -> Iterator[Commit]:
-    item = repo[commit.encode()]
-    yield item
-    while item.parents:
-        item = repo[item.parents[0]]
-        yield item
-
-
-def _commit_entry(item: Commit) -> CommitEntry:
-    return CommitEntry(item.id.decode(), item.message.decode("utf-8", "replace"), item.commit_time)
+def _commit_entry(oid: bytes, facts: CommitFacts) -> CommitEntry:
+    return CommitEntry(oid.decode(), facts.message, facts.date)
 
 
 def _commit_object(tree: bytes, parents: list[bytes], message: str) -> Commit:

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,6 +80,17 @@ class BlobStore:
             latest = max(path.stat().st_mtime for path in (upload, *upload.iterdir()))
             if latest < time.time() - _OLDEST_UPLOAD_SECONDS:
                 shutil.rmtree(upload, ignore_errors=True)
+
+    def open(self, oid: str, size: int) -> FileIO | None:
+        """Open the blob `oid` to be read, None when it is not here or has not `size` bytes."""
+        try:
+            file = FileIO(self.path(oid))
+        except FileNotFoundError:
+            return None
+        if os.fstat(file.fileno()).st_size != size:
+            file.close()
+            return None
+        return file
 
     @contextmanager
     def receive(self, oid: str, size: int) -> Iterator[IncomingBlob]:
