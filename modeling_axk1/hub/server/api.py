@@ -15,9 +15,12 @@ from modeling_axk1.hub.server.catalog import Catalog
 from modeling_axk1.hub.server.commits import LARGEST_BLOB, read_commit
 from modeling_axk1.hub.server.descriptions import date, describe_commit, describe_entry, describe_repository, title
 from modeling_axk1.hub.server.names import KINDS, check_path, check_size
+from modeling_axk1.hub.server.pages import LONGEST_PAGE, page_of, paged, whole_number
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import DEFAULT_BRANCH, File, Folder, Repository
 from modeling_axk1.hub.server.requests import body_of, endpoint_of, json_of
+
+_COMMITS_ON_A_PAGE = 50
 
 
 class Api:
@@ -42,6 +45,7 @@ class Api:
                 Route(f"{base}/paths-info/{{revision:quoted}}", self._paths_info, methods=["POST"]),
                 Route(f"{base}/preupload/{{revision:quoted}}", self._preupload, methods=["POST"]),
                 Route(f"{base}/commit/{{revision:quoted}}", self._commit, methods=["POST"]),
+                Route(f"{base}/super-squash/{{reference:quoted}}", self._squash, methods=["POST"]),
                 Route(f"{base}/branch/{{reference:quoted_path}}", self._add_branch, methods=["POST"]),
                 Route(f"{base}/branch/{{reference:quoted_path}}", self._delete_branch, methods=["DELETE"]),
                 Route(f"{base}/tag/{{reference:quoted_path}}", self._add_tag, methods=["POST"]),
@@ -83,15 +87,24 @@ class Api:
 
     def _commits(self, request: Request) -> Response:
         repository = self._repository(request, "read")
-        history = repository.history(repository.resolve(request.path_params["revision"]))
-        return JSONResponse([describe_commit(entry) for entry in history])
+        # The next page starts at a commit, so it is right whatever is committed in between.
+        history = repository.history(
+            repository.resolve(request.query_params.get("cursor", request.path_params["revision"]))
+        )
+        limit = min(whole_number(request, "limit", _COMMITS_ON_A_PAGE, smallest=1), LONGEST_PAGE)
+        cursor = history[limit].oid if len(history) > limit else None
+        return paged(request, [describe_commit(entry) for entry in history[:limit]], request.url.path, cursor)
 
     def _tree(self, request: Request) -> Response:
         repository = self._repository(request, "read")
         commit = repository.resolve(request.path_params["revision"])
         path = request.path_params.get("path", "").strip("/")
-        entries = repository.listing(commit, path, recursive=_flag(request, "recursive"))
-        return JSONResponse(_described(repository, commit, entries, expand=_flag(request, "expand")))
+        entries, cursor = page_of(request, repository.listing(commit, path, recursive=_flag(request, "recursive")))
+        described = _described(repository, commit, list(entries), expand=_flag(request, "expand"))
+        # The next page is of the same commit, whatever is committed in between.
+        head, _, tail = request.url.path.partition("/tree/")
+        below = "".join(tail.partition("/")[1:])
+        return paged(request, described, f"{head}/tree/{commit}{below}", cursor)
 
     async def _paths_info(self, request: Request) -> Response:
         repository = self._repository(request, "read")
@@ -134,6 +147,12 @@ class Api:
         return JSONResponse(
             {"success": True, "commitOid": oid, "commitUrl": f"{endpoint_of(request)}/{path}/commit/{oid}"}
         )
+
+    async def _squash(self, request: Request) -> Response:
+        repository = self._repository(request, "admin")
+        message = str((await json_of(request)).get("message") or "")
+        await run_in_threadpool(repository.squash, request.path_params["reference"], message)
+        return JSONResponse({"success": True})
 
     async def _add_branch(self, request: Request) -> Response:
         repository = self._repository(request, "write")

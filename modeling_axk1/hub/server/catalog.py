@@ -40,7 +40,7 @@ class Catalog:
     def get(self, kind: str, namespace: str, name: str) -> Repository:
         """Return a repository; refuses an unknown one (RepositoryNotFoundError in the client)."""
         path = self._path(kind, namespace, name)
-        if not path.is_dir():
+        if path.is_symlink() or not path.is_dir():
             raise repository_not_found(f"{namespace}/{name}")
         return Repository(path)
 
@@ -102,6 +102,7 @@ class Catalog:
             (kind, f"{path.parent.name}/{path.name.removesuffix('.git')}")
             for kind in KINDS.values()
             for path in sorted((self._repositories / kind).glob("[!.]*/[!.]*.git"))
+            if not path.is_symlink()
         ]
 
     def _path(self, kind: str, namespace: str, name: str) -> Path:

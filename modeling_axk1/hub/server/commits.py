@@ -14,6 +14,8 @@ from modeling_axk1.hub.server.refusal import Refusal
 _LONGEST_LINE = REGULAR_LIMIT * 4 // 3 + 64 * 1024
 # Everything in a commit that is no large file is in memory at once.
 _LARGEST_COMMIT = 256 * 1024 * 1024
+_MOST_OPERATIONS = 100_000
+_LONGEST_MESSAGE = 64 * 1024
 LARGEST_BLOB = 1 << 40
 
 
@@ -66,6 +68,8 @@ async def read_commit(stream: AsyncIterator[bytes]) -> CommitRequest:
             _read_line(bytes(rest[:end]), request)
             del rest[: end + 1]
             scanned = 0
+        if len(request.operations) > _MOST_OPERATIONS:
+            raise Refusal(413, f"a commit must not have more than {_MOST_OPERATIONS} operations")
         if len(rest) > _LONGEST_LINE:
             raise Refusal(413, f"a file of more than {REGULAR_LIMIT} bytes must be uploaded as a large file")
         if total > _LARGEST_COMMIT:
@@ -78,11 +82,13 @@ def _read_line(line: bytes, request: CommitRequest) -> None:
     if not line.strip():
         return
     try:
-        item = json.loads(line)
+        item = json.loads(line.decode())  # not from bytes, which may be UTF-16 too
         key, value = item["key"], item["value"]
         if key == "header":
             summary, description = str(value.get("summary", "")), str(value.get("description") or "")
             request.message = f"{summary}\n\n{description}".strip()
+            if len(request.message) > _LONGEST_MESSAGE:
+                raise Refusal(400, f"a commit's message must not exceed {_LONGEST_MESSAGE} characters")
             request.parent = value.get("parentCommit")
         elif key == "file":
             request.operations.append(AddRegular(check_path(value["path"]), _content(value)))

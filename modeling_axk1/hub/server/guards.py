@@ -20,6 +20,10 @@ def refusal_of(scope: Scope, policy: Policy) -> Refusal | None:
     for a host of that name.
     """
     headers = dict(scope["headers"])
+    if b"content-length" in headers and b"transfer-encoding" in headers:
+        # Whatever follows is body to one reader and a request to another: nobody reads it.
+        why = "a request has a Content-Length or is sent in chunks, not both"
+        return Refusal(400, why, headers={"Connection": "close"})
     if scope["method"] not in {"GET", "HEAD"} and b"origin" in headers:
         return Refusal(403, "a web page must not change this hub")
     if policy == "open" and _came_over_loopback(scope) and not _names_loopback(headers.get(b"host", b"")):

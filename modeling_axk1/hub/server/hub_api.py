@@ -1,7 +1,6 @@
 """The hub as JSON: who asks, which repositories there are, make, settle, move and delete one."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,11 +12,10 @@ from modeling_axk1.hub.server.cards import card_data
 from modeling_axk1.hub.server.catalog import Catalog
 from modeling_axk1.hub.server.descriptions import describe_repository
 from modeling_axk1.hub.server.names import KINDS, kind_of
+from modeling_axk1.hub.server.pages import page_of, paged
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import DEFAULT_BRANCH
 from modeling_axk1.hub.server.requests import endpoint_of, json_of, refuse
-
-_LONGEST_PAGE = 1000
 
 
 class HubApi:
@@ -105,15 +103,8 @@ class HubApi:
         by = query.get("sort", "lastModified")
         if by in {"lastModified", "createdAt"}:
             described.sort(key=lambda item: item[by], reverse=True)
-        start, limit = (_whole(query.get(key), default) for key, default in (("cursor", 0), ("limit", _LONGEST_PAGE)))
-        end = start + min(limit, _LONGEST_PAGE)
-        headers = {}
-        if end < len(described) and limit > _LONGEST_PAGE:
-            again = urlencode(
-                [*((key, value) for key, value in query.multi_items() if key != "cursor"), ("cursor", end)]
-            )
-            headers["Link"] = f'<{endpoint_of(request)}/api/{kind}?{again}>; rel="next"'
-        return JSONResponse(described[start:end], headers=headers)
+        page, cursor = page_of(request, described)
+        return paged(request, list(page), f"/api/{kind}", cursor)
 
     def _whoami(self, request: Request) -> Response:
         caller = self._access.caller(request)
@@ -137,7 +128,7 @@ class HubApi:
         self._access.check_hub(request, "read")
         content = (await json_of(request)).get("content")
         try:
-            card_data(content if isinstance(content, str) else "")
+            await run_in_threadpool(card_data, content if isinstance(content, str) else "")
         except ValueError as error:
             return JSONResponse({"errors": [{"message": str(error)}], "warnings": []}, 400)
         return JSONResponse({"errors": [], "warnings": []})
@@ -152,7 +143,10 @@ class HubApi:
 
 
 def _named_in(body: dict[str, Any], caller: Caller) -> tuple[str, str, str]:
-    return kind_of(body.get("type")), str(body.get("organization") or caller.account.name), str(body.get("name"))
+    namespace, name = body.get("organization") or caller.account.name, body.get("name")
+    if not isinstance(namespace, str) or not isinstance(name, str):
+        raise Refusal(400, f"a repository's name must be text, got {str((namespace, name))[:80]!r}")
+    return kind_of(body.get("type")), namespace, name
 
 
 def _identity(text: object) -> tuple[str, str]:
@@ -173,7 +167,3 @@ def _wants_public(body: dict[str, Any]) -> bool | None:
 
 def _is_wanted(name: str, author: str | None, search: str | None) -> bool:
     return (not author or name.split("/")[0] == author) and (not search or search.lower() in name.lower())
-
-
-def _whole(text: str | None, default: int) -> int:
-    return int(text[:9]) if text and text.isascii() and text.isdigit() else default

@@ -118,5 +118,5 @@ def check_sha256(text: object) -> str:
 def check_size(size: object, limit: int) -> int:
     """Return `size` if it is a whole number of bytes in [0, limit]; refuse it otherwise."""
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= limit:
-        raise Refusal(400, f"a size must be a whole number in [0, {limit}], got {str(size)[:80]}")
+        raise Refusal(400, f"a size must be a whole number in [0, {limit}], got {str(size)[:80]!r}")
     return size

@@ -201,6 +201,17 @@ class Repository:
                 raise Refusal(412, f"{branch} moved while the commit was written")
             return str(commit.id.decode())
 
+    def squash(self, branch: str, message: str) -> None:
+        """Put one commit without a past in place of a branch's history; its files stay, and so do tags."""
+        with self._change() as repo:
+            head = repo.refs.as_dict(b"refs/heads").get(branch.encode("utf-8", "replace"))
+            if head is None:
+                raise revision_not_found(branch)
+            commit = _commit_object(repo[head].tree, [], message)
+            repo.object_store.add_objects([(commit, None)])
+            if not repo.refs.set_if_equals(_branch(branch), head, commit.id):
+                raise Refusal(412, f"{branch} moved while its history was squashed")
+
     def add_branch(self, name: str, revision: str) -> None:
         """Start the branch `name` at a revision; refuses a name in use (409)."""
         with self._change() as repo:

@@ -12,6 +12,7 @@ from modeling_axk1.hub.server.refusal import Refusal
 
 # Lists of paths in preupload and paths-info are the largest of these.
 _LARGEST_BODY = 64 * 1024 * 1024
+_LONGEST_REASON = 1024
 
 
 class _Quoted(Convertor[str]):
@@ -65,7 +66,10 @@ async def json_of(request: Request) -> dict[str, Any]:
 
 def refuse(refusal: Refusal, **facts: str) -> Response:
     """Return the HTTP error for a refusal, in the form that huggingface_hub reads; `facts` go beside the message."""
-    headers = {**refusal.headers, "X-Error-Message": refusal.message.encode("ascii", "backslashreplace").decode()}
+    # One line of a header, whatever the request had in it, and short enough for a proxy's buffer.
+    told = "".join(character if character.isprintable() else " " for character in refusal.message)
+    told = told.encode("ascii", "backslashreplace").decode()[:_LONGEST_REASON]
+    headers = {**refusal.headers, "X-Error-Message": told}
     if refusal.code:
         headers["X-Error-Code"] = refusal.code
     return JSONResponse({"error": refusal.message, **facts}, refusal.status, headers)

@@ -2,6 +2,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -61,11 +62,12 @@ class BlobStore:
         return self.root / oid[:2] / oid[2:4] / oid
 
     def size(self, oid: str) -> int | None:
-        """Return the size in bytes of the blob `oid`, None when it is not here."""
+        """Return the size in bytes of the blob `oid`, None when it is not here: a link to somewhere is no blob."""
         try:
-            return self.path(oid).stat().st_size
+            found = self.path(oid).lstat()
         except FileNotFoundError:
             return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def sweep(self) -> None:
         """Remove what dead processes were taking in, and uploads in parts that nobody has gone on with for a week."""
@@ -83,6 +85,8 @@ class BlobStore:
 
     def open(self, oid: str, size: int) -> FileIO | None:
         """Open the blob `oid` to be read, None when it is not here or has not `size` bytes."""
+        if self.size(oid) is None:
+            return None
         try:
             file = FileIO(self.path(oid))
         except FileNotFoundError:
