@@ -44,7 +44,7 @@ class Target(Hub):
         """Send one request whose target no client has tidied up."""
         target = target if isinstance(target, bytes) else target.encode()
         length = b"Content-Length: %d\r\n" % len(body) if body or method == "POST" else b""
-        head = b"%s %s HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n%s%s\r\n" % (
+        head = b"%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%s%s\r\n" % (
             method.encode(), target, length, headers
         )  # fmt: skip
         return self.send(head + body, patience_s=20)[0]

@@ -33,16 +33,16 @@ def test_a_hostile_host_is_answered_and_never_runs(target, victim, host):
     ]
     for method, path, body in requests:
         for answer in with_host(target, host, path, method, body):
-            assert answer.status in {200, 400, 409, 421, 431}, (method, path)
+            assert answer.status in {200, 400, 403, 409, 421, 431}, (method, path)
             assert b"<script>" not in answer.body
             assert b"<img" not in answer.body
             assert "x-evil" not in answer.headers
 
 
 def test_two_hosts_are_refused_or_the_request_is_answered_once(target):
-    answers = target.send(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n")
+    answers = target.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: b\r\nConnection: close\r\n\r\n")
     assert len(answers) == 1
-    assert answers[0].status in {200, 400}
+    assert answers[0].status in {200, 400, 403}
 
 
 @pytest.mark.parametrize("count", [100, 20_000])
@@ -56,7 +56,7 @@ def test_many_headers(target, count):
 def test_a_huge_header(target, victim, name, size):
     before = target.memory_mib()
     for answer in target.send(
-        b"GET /%s/resolve/main/large.bin HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n%s: %s\r\n\r\n"
+        b"GET /%s/resolve/main/large.bin HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%s: %s\r\n\r\n"
         % (victim.encode(), name, b"a" * size)
     ):
         assert answer.status in {200, 206, 400, 401, 403, 416, 431}
@@ -67,7 +67,7 @@ def test_a_huge_header(target, victim, name, size):
 def test_a_very_long_url(target, size):
     for place in (b"/", b"/api/models/", b"/team/x/resolve/main/", b"/api/models?search="):
         for answer in target.send(
-            b"GET %s%s HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n" % (place, b"a" * size)
+            b"GET %s%s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" % (place, b"a" * size)
         ):
             assert answer.status in {200, 400, 404, 414, 431}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
-DELETE = b"DELETE /api/repos/delete HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s"
+DELETE = b"DELETE /api/repos/delete HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%s"
 
 
 def hidden(victim: str) -> bytes:
@@ -43,7 +43,7 @@ SMUGGLED = {
 def test_a_hidden_request_is_not_carried_out(target, victim, form):
     """Where a body's end is in doubt the connection ends, or the doubt is settled so that the hidden part is body."""
     secret = hidden(victim)
-    head = b"POST /api/validate-yaml HTTP/1.1\r\nHost: hub\r\n"
+    head = b"POST /api/validate-yaml HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     answers = target.send(head + form % {b"n": len(secret) + 5, b"x": secret}, patience_s=0.5)
     assert all(answer.status in {200, 400, 404, 405, 411, 501} for answer in answers)
     assert target.api.repo_exists(victim), "the hidden request was carried out"
@@ -52,24 +52,24 @@ def test_a_hidden_request_is_not_carried_out(target, victim, form):
 NOT_HTTP = {
     "HTTP/0.9": b"GET /\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "HTTP/9.9": b"GET / HTTP/9.9\r\nHost: hub\r\n\r\n",
+    "HTTP/9.9": b"GET / HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n",
     "TLS": bytes.fromhex("160301020001000001fc0303") + bytes(500),
     "git": b"0032git-upload-pack /team/x.git\0host=hub\0",
     "SSH": b"SSH-2.0-OpenSSH_9.6\r\n",
     "nothing": b"\r\n" * 1000,
     "NUL": b"\0" * 10_000,
     "no version": b"GET / HTTP/\r\n\r\n",
-    "no path": b"GET  HTTP/1.1\r\nHost: hub\r\n\r\n",
-    "LF only": b"GET / HTTP/1.1\nHost: hub\nConnection: close\n\n",
-    "another host": b"GET http://evil.example/ HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n",
+    "no path": b"GET  HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "LF only": b"GET / HTTP/1.1\nHost: 127.0.0.1\nConnection: close\n\n",
+    "another host": b"GET http://evil.example/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
     "a tunnel": b"CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n",
-    "everything": b"OPTIONS * HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n",
-    "trace": b"TRACE / HTTP/1.1\r\nHost: hub\r\nCookie: secret\r\nConnection: close\r\n\r\n",
-    "a method of its own": b"B\xc3\xa4R / HTTP/1.1\r\nHost: hub\r\n\r\n",
-    "a long method": b"A" * 100_000 + b" / HTTP/1.1\r\nHost: hub\r\n\r\n",
-    "bytes in the path": b"GET /\xff\xfe\x80 HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n",
-    "control in the path": b"GET /\x01\x7f HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n",
-    "a fragment": b"GET /#/api HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n",
+    "everything": b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+    "trace": b"TRACE / HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: secret\r\nConnection: close\r\n\r\n",
+    "a method of its own": b"B\xc3\xa4R / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "a long method": b"A" * 100_000 + b" / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "bytes in the path": b"GET /\xff\xfe\x80 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+    "control in the path": b"GET /\x01\x7f HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+    "a fragment": b"GET /#/api HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
 }
 
 
@@ -85,7 +85,7 @@ def test_requests_in_a_row_are_answered_in_a_row(target, victim):
     """A hundred on one connection, sent before the first answer, each gets its own."""
     count = 100
     requests = [
-        b"GET /%s/resolve/main/small.txt HTTP/1.1\r\nHost: hub\r\nRange: bytes=%d-%d\r\n%s\r\n"
+        b"GET /%s/resolve/main/small.txt HTTP/1.1\r\nHost: 127.0.0.1\r\nRange: bytes=%d-%d\r\n%s\r\n"
         % (victim.encode(), number, number, b"Connection: close\r\n" if number == count - 1 else b"")
         for number in range(count)
     ]
@@ -99,7 +99,7 @@ def test_those_who_say_nothing_keep_nobody_waiting(target, victim):
         for number in range(2000):
             connection = stack.enter_context(target.connect(5))
             if number % 2:
-                connection.sendall(b"POST /api/repos/create HTTP/1.1\r\nHost: hub\r\nContent-Length: 100\r\n\r\n{")
+                connection.sendall(b"POST /api/repos/create HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
         began = time.monotonic()
         for _ in range(20):
             assert target.client.get(f"/{victim}/resolve/main/small.txt").status_code == 200
@@ -114,7 +114,7 @@ def test_a_reader_who_stops_reading_holds_no_memory(target, victim):
     with contextlib.ExitStack() as stack:
         for _ in range(50):
             connection = stack.enter_context(target.connect(5))
-            connection.sendall(b"GET /%s/resolve/main/zeros.bin HTTP/1.1\r\nHost: hub\r\n\r\n" % victim.encode())
+            connection.sendall(b"GET /%s/resolve/main/zeros.bin HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % victim.encode())
         assert target.client.get("/").status_code == 200
         assert target.memory_mib() < before + 300
 
@@ -148,7 +148,7 @@ def test_any_request_is_answered_without_an_error_of_the_hub(target, method, seg
 @given(raw=st.binary(min_size=1, max_size=200), seed=st.integers())
 def test_any_bytes_on_a_connection(target, raw, seed):
     """Noise, and requests with noise in them."""
-    request = bytearray(b"POST /api/validate-yaml HTTP/1.1\r\nHost: hub\r\nContent-Length: 2\r\n\r\n{}")
+    request = bytearray(b"POST /api/validate-yaml HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{}")
     for _ in range(3):
         request[random.Random(seed).randrange(len(request))] = raw[0]
     for data in (raw + b"\r\n\r\n", bytes(request)):
