@@ -1,6 +1,7 @@
 import fcntl
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from modeling_axk1.errors import HubError
@@ -113,4 +114,5 @@ class Catalog:
         for leftover in [*self._repositories.glob("*/*/.*.part"), *self._repositories.glob("*/*/.*.old")]:
             shutil.rmtree(leftover)
         for repository in self._repositories.glob("*/*/*.git"):
-            Repository(repository).recover()
+            with suppress(Refusal):  # a push that outlived a killed hub is still at work there
+                Repository(repository).recover()

@@ -1,10 +1,11 @@
 """Which large files a repository may speak of: blobs are shared below ROOT/blobs, permission to name them is not."""
 
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from modeling_axk1.files import fsync_folder
+from modeling_axk1.files import fsync_folder, part_name
 from modeling_axk1.hub.server.names import check_sha256
 
 
@@ -38,6 +39,14 @@ class LargeFiles:
     def add_uploaded(self, oid: str) -> None:
         """Remember that a writer of this repository has sent the whole blob `oid`."""
         _mark(self._uploaded, [oid])
+
+    def rebuild(self, oids: Iterable[str]) -> None:
+        """Make the record of what commits point to anew; it appears whole or not at all."""
+        part = part_name(self._committed)
+        shutil.rmtree(part, ignore_errors=True)
+        _mark(part, oids)
+        part.rename(self._committed)
+        fsync_folder(part.parent)
 
     def add_committed(self, oids: Iterable[str]) -> None:
         """Remember that commits point to these blobs; call it before the branch moves."""

@@ -12,23 +12,21 @@ from modeling_axk1.hub.server.refusal import Refusal, repository_not_found
 
 _NAME = "lock"
 
-# A large push is checked for minutes at most; whoever waits longer is told to come back.
-_PATIENCE_SECONDS = 120.0
 _PAUSE_SECONDS = 0.01
 
 
 @contextmanager
-def writing(repository: Path) -> Iterator[int]:
+def writing(repository: Path, patience: float = 120.0) -> Iterator[int]:
     """Be the one writer of the bare repository `repository` while the block runs; yields the lock's descriptor.
 
     The lock is a flock: it ends with the last process that holds the descriptor, however that ends, so a child that
-    inherits it keeps other writers out even when the hub was killed. Refuses a repository that is busy for minutes
-    (503) or that was deleted meanwhile (404).
+    inherits it keeps other writers out even when the hub was killed. Refuses a repository that others keep busy for
+    `patience` seconds (503; a large push takes some) or that was deleted meanwhile (404).
 
     What a killed writer left (git's own lock files, unfinished packs, quarantined pushes) is removed first: whoever
     has the lock knows that nobody is using it.
     """
-    handle = _acquire(repository)
+    handle = _acquire(repository, patience)
     try:
         _clear_leftovers(repository)
         yield handle
@@ -36,8 +34,8 @@ def writing(repository: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def _acquire(repository: Path) -> int:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+def _acquire(repository: Path, patience: float) -> int:
+    deadline = time.monotonic() + patience
     while True:
         try:
             handle = os.open(repository / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -15,7 +15,8 @@ from dulwich.repo import Repo
 
 from modeling_axk1.files import fsync_folder
 from modeling_axk1.hub.server import lfs
-from modeling_axk1.hub.server.commits import AddLarge, AddRegular, CommitRequest
+from modeling_axk1.hub.server.changes import TreeFile, apply
+from modeling_axk1.hub.server.commits import AddLarge, CommitRequest
 from modeling_axk1.hub.server.large_files import LargeFiles
 from modeling_axk1.hub.server.lock import writing
 from modeling_axk1.hub.server.names import check_new_reference, is_abbreviated_commit_id, is_commit_id
@@ -55,14 +56,6 @@ class CommitEntry:
     date: int
 
 
-@dataclass(frozen=True)
-class _Blob:
-    """What a tree says of a file: its git blob, and its mode (a push may bring executable files)."""
-
-    oid: bytes
-    mode: int
-
-
 class Repository:
     """A bare repository at `path`.
 
@@ -80,7 +73,7 @@ class Repository:
         """Make a repository in the empty folder `path`, with a first commit that names the large-file patterns."""
         Repo.init_bare(path, default_branch=DEFAULT_BRANCH.encode()).close()
         repository = cls(path)
-        repository.large_files.add_committed([])
+        repository.large_files.rebuild([])
         with repository._open() as repo:
             blob = Blob.from_string(lfs.DEFAULT_ATTRIBUTES.encode())
             tree = Tree()
@@ -185,8 +178,8 @@ class Repository:
                 raise Refusal(412, f"the commit was made for {request.parent!r}, but {branch} is at {head.decode()}")
             old_tree = repo[head].tree
             found = iter_tree_contents(repo.object_store, old_tree)
-            files = {item.path.decode(): _Blob(item.sha, item.mode) for item in found}
-            new_blobs = _apply(repo, files, request, self.size_of(blob_size))
+            files = {item.path.decode(): TreeFile(item.sha, item.mode) for item in found}
+            new_blobs = apply(repo, files, request, self.size_of(blob_size))
             new_trees = MemoryObjectStore()
             tree = commit_tree(new_trees, [(path.encode(), blob.oid, blob.mode) for path, blob in files.items()])
             if tree == old_tree:
@@ -244,12 +237,15 @@ class Repository:
         self._delete_reference(_tag(name), name)
 
     def recover(self) -> None:
-        """Make good what a killed hub, an earlier version, or a restore from git alone left undone."""
-        with self._change() as repo:
+        """Make good what a killed hub, an earlier version, or a restore from git alone left undone.
+
+        Refuses (503) a repository that another process is changing; it needs none of this.
+        """
+        with self._change(patience=0) as repo:
             if not self.large_files.are_known():
                 blobs = (repo[oid] for oid in repo.object_store)
                 pointers = (lfs.read_pointer(blob.data) for blob in blobs if isinstance(blob, Blob))
-                self.large_files.add_committed([pointer.oid for pointer in pointers if pointer])
+                self.large_files.rebuild(pointer.oid for pointer in pointers if pointer)
 
     def settle(self) -> None:
         """Bring the names of packs and references onto the disk, before anybody is told that it is done."""
@@ -264,8 +260,8 @@ class Repository:
     # Inside
 
     @contextmanager
-    def _change(self) -> Iterator[Repo]:
-        with writing(self.path), self._open() as repo:
+    def _change(self, patience: float = 120.0) -> Iterator[Repo]:
+        with writing(self.path, patience), self._open() as repo:
             yield repo
             self.settle()
 
@@ -316,61 +312,6 @@ def taken_by(name: str, others: Iterable[str]) -> str | None:
         other for other in others if other == name or other.startswith(f"{name}/") or name.startswith(f"{other}/")
     )
     return next(clashes, None)
-
-
-def _apply(
-    repo: Repo, files: dict[str, _Blob], request: CommitRequest, blob_size: Callable[[str], int | None]
-) -> list[Blob]:
-    """Change `files` ({path: its blob}) as the request says; return the blobs that it brings."""
-    blobs: list[Blob] = []
-    large: list[str] = []
-
-    def put(path: str, content: bytes) -> None:
-        blob = Blob.from_string(content)
-        blobs.append(blob)
-        mode = files[path].mode if path in files else _FILE_MODE
-        files[path] = _Blob(blob.id, mode)
-
-    for operation in request.operations:
-        path = operation.path
-        if isinstance(operation, AddRegular):
-            put(path, operation.content)
-        elif isinstance(operation, AddLarge):
-            stored = blob_size(operation.oid)
-            if stored is None or operation.size not in (None, stored):
-                raise Refusal(
-                    400, f"{path!r} must be uploaded first: no blob {operation.oid} of {operation.size} bytes"
-                )
-            put(path, lfs.Pointer(operation.oid, stored).to_bytes())
-            large.append(path)
-        else:
-            gone = [name for name in files if name.startswith(f"{path}/")] if operation.folder else [path]
-            if not gone or any(files.pop(name, None) is None for name in gone):
-                raise Refusal(404, f"A file with this name doesn't exist: {path!r}", "EntryNotFound")
-    _check_no_file_is_a_folder(files)
-    large = [path for path in large if path in files]
-    if large:
-        before = _attributes(repo, files, blobs)
-        after = lfs.track(before, large)
-        if after != before:
-            put(lfs.ATTRIBUTES_FILE, after.encode())
-    return blobs
-
-
-def _attributes(repo: Repo, files: dict[str, _Blob], new_blobs: list[Blob]) -> str:
-    found = files.get(lfs.ATTRIBUTES_FILE)
-    if found is None:
-        return lfs.DEFAULT_ATTRIBUTES
-    blob = next((blob for blob in new_blobs if blob.id == found.oid), None) or repo[found.oid]
-    return str(blob.data.decode("utf-8", "replace"))
-
-
-def _check_no_file_is_a_folder(files: dict[str, _Blob]) -> None:
-    for path in files:
-        parts = path.split("/")
-        for end in range(1, len(parts)):
-            if (parent := "/".join(parts[:end])) in files:
-                raise Refusal(400, f"{parent!r} cannot be a file and a folder at once ({path!r})")
 
 
 def _lookup(objects: Objects, commit: str, path: str) -> TreeEntry | None:

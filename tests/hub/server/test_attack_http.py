@@ -99,7 +99,9 @@ def test_those_who_say_nothing_keep_nobody_waiting(target, victim):
         for number in range(2000):
             connection = stack.enter_context(target.connect(5))
             if number % 2:
-                connection.sendall(b"POST /api/repos/create HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+                connection.sendall(
+                    b"POST /api/repos/create HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{"
+                )
         began = time.monotonic()
         for _ in range(20):
             assert target.client.get(f"/{victim}/resolve/main/small.txt").status_code == 200

@@ -85,7 +85,9 @@ def test_an_upload_that_breaks_off_leaves_no_blob(target, victim):
     path = href.removeprefix(target.endpoint)
     before = target.inside()
     with target.connect(5) as connection:
-        connection.sendall(f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n".encode() + content[:500])
+        connection.sendall(
+            f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n".encode() + content[:500]
+        )
         connection.shutdown(socket.SHUT_RDWR)
     assert target.client.get("/").status_code == 200
     assert target.inside() == before

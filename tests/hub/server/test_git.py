@@ -243,10 +243,8 @@ class TestTheLock:
         (tmp_path / "objects" / "pack").mkdir(parents=True)
         with subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout.readline() == "has it\n"
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(lock, "_PATIENCE_SECONDS", 0.1)
-                with pytest.raises(Refusal, match="being changed by others"), lock.writing(tmp_path):
-                    pass
+            with pytest.raises(Refusal, match="being changed by others"), lock.writing(tmp_path, patience=0.1):
+                pass
             process.kill()
         with lock.writing(tmp_path):
             pass
