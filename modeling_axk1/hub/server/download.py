@@ -60,7 +60,10 @@ class Downloads:
             blob = self._blobs.open(file.pointer.oid, file.size)
             if blob is None:
                 raise Refusal(500, f"the blob of {file.path!r} ({digest}) is missing or damaged on this hub")
-            return _respond(request, headers, file.size, "application/octet-stream", partial(Stretch, blob))
+            response = _respond(request, headers, file.size, "application/octet-stream", partial(Stretch, blob))
+            if not isinstance(response, PiecesResponse):
+                blob.close()
+            return response
         content = repository.content(file)
         text = "text/plain; charset=utf-8"
         return _respond(request, headers, len(content), text, lambda start, end: content[start:end])
@@ -70,6 +73,8 @@ def _respond(
     request: Request, headers: dict[str, str], size: int, media_type: str, cut: Callable[[int, int], Piece]
 ) -> Response:
     """Return a file or the parts of it that were asked for; `cut` gives the bytes [start, end)."""
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
     wanted = request.headers.get("range")
     # A reader that goes on where it stopped wants the rest of what it has, not of what came after.
     is_current = request.headers.get("if-range", headers["ETag"]) == headers["ETag"]

@@ -14,6 +14,7 @@ from modeling_axk1.hub.server.pieces import ZERO_COPY
 
 # Longer than any list of paths in a URL that clients send; the parser itself has no limit.
 _LARGEST_HEAD = 64 * 1024
+_TOO_LARGE = f"a request's head must not exceed {_LARGEST_HEAD} bytes"
 
 # Of one file in one turn of the event loop: 64 clients share it.
 _TURN = 2 * 1024 * 1024
@@ -25,29 +26,42 @@ _STALLED = 60.0
 class Protocol(HttpToolsProtocol):
     """uvicorn's protocol for one connection, with a limit on heads and with zero-copy responses."""
 
-    _head = 0
+    _head = 0  # bytes of this request's path and headers (trailers too)
+    _unparsed = 0  # bytes since the parser last had something to tell
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         self.scope["extensions"] = {ZERO_COPY: {}}
-        self._head = 1
+        self._head = self._unparsed = 0
 
-    def on_headers_complete(self) -> None:
-        """Hand the request to the application, if its head is of a size that anybody needs."""
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > _LARGEST_HEAD:
-            raise ValueError(f"a request's head must not exceed {_LARGEST_HEAD} bytes")
-        self._head = 0
-        super().on_headers_complete()
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the path."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._unparsed = 0
+        super().on_body(body)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sent; a head that does not end is refused before it fills the memory."""
+        """Take what the client sent; a header that does not end is refused before it fills the memory."""
+        self._unparsed += len(data)
         super().data_received(data)
-        if self._head and not self.transport.is_closing():
-            self._head += len(data)
-            if self._head > _LARGEST_HEAD:
-                self.send_400_response(f"a request's head must not exceed {_LARGEST_HEAD} bytes")
+        if self._unparsed > _LARGEST_HEAD and not self.transport.is_closing():
+            self.send_400_response(_TOO_LARGE)
+
+    def _count(self, size: int) -> None:
+        self._unparsed = 0
+        self._head += size
+        if self._head > _LARGEST_HEAD:
+            raise ValueError(_TOO_LARGE)  # the parser makes a 400 of it
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         plain = cycle.send

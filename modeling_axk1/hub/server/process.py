@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -83,6 +84,9 @@ def _serve(app: "ASGIApp", listener: socket.socket, wait_for_stop: Callable[[], 
 
     from modeling_axk1.hub.server.engine import Protocol
 
+    # A download holds three: its connection, the file, and a copy of the connection's.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     config = uvicorn.Config(
         app,
         http=Protocol,
