@@ -63,7 +63,10 @@ class Protocol(HttpToolsProtocol):
         if self._head > _LARGEST_HEAD:
             raise ValueError(_TOO_LARGE)  # the parser makes a 400 of it
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+    def on_headers_complete(self) -> None:
+        """Start the application on the request."""
+        super().on_headers_complete()
+        cycle = self.cycle
         plain = cycle.send
 
         async def send(message: Any) -> None:
@@ -74,8 +77,7 @@ class Protocol(HttpToolsProtocol):
                 message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
             await plain(message)
 
-        cycle.send = send  # type: ignore[method-assign]
-        super()._start_asgi_task(cycle, app)
+        cycle.send = send  # type: ignore[method-assign]  # its task begins when this returns
 
     async def _send_file(self, cycle: RequestResponseCycle, file: int, offset: int, count: int) -> None:
         """Send `count` bytes of an open file; returns early when the client has gone."""

@@ -90,6 +90,7 @@ def _serve(app: "ASGIApp", listener: socket.socket, wait_for_stop: Callable[[], 
     config = uvicorn.Config(
         app,
         http=Protocol,
+        ws="none",
         log_level="warning",
         access_log=False,
         lifespan="off",
