@@ -5,6 +5,7 @@ uvicorn knows no way to send a file but through Python's memory. ASGI has a name
 """
 
 import asyncio
+import errno
 import os
 from typing import Any
 
@@ -129,10 +130,15 @@ def _wake(ready: "asyncio.Future[None]") -> None:
 
 async def _in_page_cache(loop: asyncio.AbstractEventLoop, file: int, offset: int, count: int) -> None:
     """Have the system read a stretch of a file before it is sent: sendfile would wait for the disk, and all with it."""
+    if not hasattr(os, "RWF_NOWAIT"):  # not Linux: the disk is waited for
+        return
     try:
         os.preadv(file, [bytearray(1)], offset + count - 1, os.RWF_NOWAIT)
     except BlockingIOError:
         await loop.run_in_executor(None, _read_ahead, file, offset, count)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:  # a file system that cannot tell
+            raise
 
 
 def _read_ahead(file: int, offset: int, count: int) -> None:

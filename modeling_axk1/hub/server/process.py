@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Seconds that an idle connection stays open: longer than a proxy in front keeps its own, or it would lose requests.
 _KEEP_ALIVE = 75
+_OPEN_FILES = 65536
 
 
 def default_workers() -> int:
@@ -84,9 +85,7 @@ def _serve(app: "ASGIApp", listener: socket.socket, wait_for_stop: Callable[[], 
 
     from modeling_axk1.hub.server.engine import Protocol
 
-    # A download holds three: its connection, the file, and a copy of the connection's.
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _allow_open_files()
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -102,6 +101,14 @@ def _serve(app: "ASGIApp", listener: socket.socket, wait_for_stop: Callable[[], 
         _then(wait_for_stop, lambda: setattr(server, "should_exit", True))
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
+
+
+def _allow_open_files() -> None:
+    """Raise the limit of open files: a download holds its connection, a copy of that, and the file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _then(wait: Callable[[], object], stop: Callable[[], object]) -> None:

@@ -1,5 +1,7 @@
 """How files leave the hub: in parts, to clients that stall or leave, and while the store changes under them."""
 
+import asyncio
+import errno
 import hashlib
 import os
 import socket
@@ -17,6 +19,7 @@ from huggingface_hub import HfApi
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modeling_axk1.hub.server.engine import _in_page_cache
 from modeling_axk1.hub.server.ranges import spans_of
 
 LARGE = os.urandom(1 << 20) * 24
@@ -156,6 +159,19 @@ class TestStore:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(handle)
         assert httpx.get(url + "large.bin").content == LARGE
+
+    @pytest.mark.parametrize("answer", [BlockingIOError(), OSError(errno.EOPNOTSUPP, "")])
+    def test_a_file_system_may_know_nothing_of_the_page_cache(self, tmp_path, monkeypatch, answer):
+        def preadv(*_):
+            raise answer
+
+        async def ask():
+            with (tmp_path / "file").open("rb") as file:
+                await _in_page_cache(asyncio.get_running_loop(), file.fileno(), 0, 4)
+
+        (tmp_path / "file").write_bytes(b"text")
+        monkeypatch.setattr(os, "preadv", preadv)
+        asyncio.run(ask())
 
 
 class TestConnections:
