@@ -17,8 +17,12 @@ from modeling_axk1.hub.server.pieces import ZERO_COPY
 _LARGEST_HEAD = 64 * 1024
 _TOO_LARGE = f"a request's head must not exceed {_LARGEST_HEAD} bytes"
 
-# Of one file in one turn of the event loop: 64 clients share it.
-_TURN = 2 * 1024 * 1024
+# Of one file in one turn of the event loop, which all clients of a process share. Of 2 MiB, downloads are no faster and
+# a metadata call beside 8 of them takes three times as long.
+_TURN = 256 * 1024
+
+# What is read from the disk at a time when it is not in memory.
+_READ_AHEAD = 2 * 1024 * 1024
 
 # Seconds that a client may take to make room for more; a slow one makes some, a dead one none.
 _STALLED = 60.0
@@ -88,12 +92,14 @@ class Protocol(HttpToolsProtocol):
         # A descriptor of our own: the loop lets nobody else watch the transport's, and after the transport has closed
         # that number may be another connection.
         socket = os.dup(self.transport.get_extra_info("socket").fileno())
-        end = offset + count
+        in_memory, end = offset, offset + count
         try:
             while self.transport.get_write_buffer_size():
                 await self._writable(socket)
             while offset < end:
-                await _in_page_cache(self.loop, file, offset, min(_TURN, end - offset))
+                if offset >= in_memory:
+                    in_memory = min(offset + _READ_AHEAD, end)
+                    await _in_page_cache(self.loop, file, offset, in_memory - offset)
                 if self.transport.is_closing():
                     cycle.disconnected = True
                     return
