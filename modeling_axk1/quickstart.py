@@ -203,5 +203,5 @@ def _digest(folder: Path) -> str:
 
 def _code(*rooms: str) -> str:
     """Return one SHA-256 over the source of these rooms, so that changed code makes its results anew."""
-    sources = {room: {p.name: p.read_text("utf-8") for p in sorted((_PACKAGE / room).glob("*.py"))} for room in rooms}
+    sources = {room: {p.name: p.read_text("utf-8") for p in sorted((_PACKAGE / room).rglob("*.py"))} for room in rooms}
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()

@@ -1,39 +1,42 @@
-"""Make a model repository: everything a hub needs so that a stranger's `from_pretrained` works, in one folder."""
+"""Export: a manifest to a release set, or one checkpoint to one model repository; whole or not at all."""
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_axk1.checksums import SUMS_FILE, write_sums
-from modeling_axk1.errors import HubError
-from modeling_axk1.files import atomic_folder, atomic_write_text
-from modeling_axk1.hub.card import model_card
-from modeling_axk1.shipped import shipped
+from modeling_axk1.checksums import SUMS_FILE
+from modeling_axk1.errors import HubError, UsageError
+from modeling_axk1.files import atomic_folder
+from modeling_axk1.hub.release.dataset_repository import check_releasable, write_dataset_repository
+from modeling_axk1.hub.release.manifest import Inputs, Manifest
+from modeling_axk1.hub.release.model_repository import About, files_of, read_json, write_model_repository
+from modeling_axk1.hub.release.release_set import RELEASE_FILE, folder_of, write_release
+from modeling_axk1.progress import progress_bar
+from modeling_axk1.weights.convert import plan_convert
+from modeling_axk1.weights.order import Sharding
 from modeling_axk1.weights.verify import verify
 
-_REMOTE_CODE = (
-    "cache_axk1.py",
-    "checkpoint_axk1.py",
-    "configuration_axk1.py",
-    "generation_axk1.py",
-    "modeling_axk1.py",
-    "quantised_axk1.py",
+# Written by the export itself, beside what is copied.
+_WRITTEN = (
+    ".eval_results/validation.yaml",
+    "CITATION.cff",
+    "MANIFEST.json",
+    "README.ko.md",
+    "README.md",
+    "SAFETY.md",
+    "SECURITY.md",
+    SUMS_FILE,
+    "WEIGHTS.md",
+    "config.json",
+    "results/variant.json",
+    "sbom.cdx.json",
 )
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-_AUTO_MAP = {
-    "AutoConfig": "configuration_axk1.AXK1Config",
-    "AutoModel": "modeling_axk1.AXK1Model",
-    "AutoModelForCausalLM": "modeling_axk1.AXK1ForCausalLM",
-    "AutoModelForSequenceClassification": "modeling_axk1.AXK1ForSequenceClassification",
-    "AutoModelForTokenClassification": "modeling_axk1.AXK1ForTokenClassification",
-}
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """The folder that was made, or would be (`dry_run`): its files, SHA256SUMS among them."""
+    """The folder that was made, or would be (`dry_run`), and its files."""
 
     folder: Path
     files: list[str]
@@ -54,7 +57,7 @@ def export(
     dataset_id: str,
     dry_run: bool = False,
 ) -> ExportReport:
-    """Write the model repository `out`, whole or not at all; the same inputs give the same bytes.
+    """Write one model repository `out` of a checkpoint as it stands; the same inputs give the same bytes.
 
     Args:
         checkpoint: as `axk1 train pretrain` writes it: config, weights, golden logits, train.json.
@@ -69,41 +72,81 @@ def export(
         HubError: the weights are damaged or do not fit the config, or the tokenizer does not fit the model.
 
     """
-    for folder, name in ((checkpoint, "train.json"), (tokenizer, "tokenizer.json"), (dataset, "stats.json")):
-        if not (folder / name).is_file():
-            raise HubError(f"{folder} has no {name}; nothing was exported")
-    problems = verify(checkpoint).problems
-    if problems:
-        raise HubError(f"{checkpoint} cannot be exported: {problems[0]} ({len(problems)} problems in all)")
-    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    _check_tokenizer(tokenizer, config)
-
-    copied = _copied_files(checkpoint, tokenizer)
-    card = model_card(checkpoint, tokenizer, dataset, repo_id=repo_id, dataset_id=dataset_id)
-    written = {"config.json": _json({**config, "auto_map": _AUTO_MAP}), "README.md": card}
+    inputs, about = Inputs(checkpoint, tokenizer, dataset), About(repo_id, dataset_id)
+    check_inputs(inputs)
     if not dry_run:
         with atomic_folder(out) as part:
-            for name, source in copied.items():
-                (part / name).parent.mkdir(exist_ok=True)
-                shutil.copyfile(source, part / name)
-            for name, text in written.items():
-                atomic_write_text(part / name, text)
-            write_sums(part)
-    return ExportReport(out, sorted([*copied, *written, SUMS_FILE]), dry_run)
+            write_model_repository(part, inputs, about)
+    return ExportReport(out, sorted([*files_of(inputs, about), *_WRITTEN]), dry_run)
 
 
-def _copied_files(checkpoint: Path, tokenizer: Path) -> dict[str, Path]:
-    """Return {path in the repository: where it comes from} of all that is copied as it stands."""
-    model = Path(__file__).parent.parent / "model"
-    return {
-        **{source.name: source for source in sorted(checkpoint.glob("*.safetensors*"))},
-        "golden/logits.safetensors": checkpoint / "golden" / "logits.safetensors",
-        "generation_config.json": checkpoint / "generation_config.json",
-        "results/train.json": checkpoint / "train.json",
-        **{name: tokenizer / name for name in _TOKENIZER_FILES},
-        **{name: model / name for name in _REMOTE_CODE},
-        **{name: shipped(name) for name in ("LICENSE", "NOTICE")},
-    }
+def export_release(manifest: Manifest, out: Path, *, key: Path | None = None, dry_run: bool = False) -> ExportReport:
+    """Write the release set `out` of a manifest: its dataset, a model repository per variant, release.json.
+
+    The same inputs give the same bytes, but for model.sig: an ECDSA signature is another one each time.
+
+    Args:
+        manifest: with inputs; one with facts only is a plan.
+        out: the folder to make.
+        key: private key in PEM; every repository gets a signature.
+        dry_run: check everything, write nothing.
+
+    Raises HubError, WeightsError or UsageError naming what is missing or does not fit.
+
+    """
+    if manifest.inputs is None or manifest.dataset_id is None:
+        raise UsageError(f"{manifest.path} has no [inputs]: it is a plan; --plan shows what the release would hold")
+    inputs = manifest.inputs
+    check_inputs(inputs)
+    check_releasable(inputs.dataset)
+    for variant in manifest.variants:
+        plan_convert(inputs.checkpoint, variant.conversion)
+    if key is not None and not key.is_file():
+        raise UsageError(f"the private key must be a PEM file, and {key} is none; `axk1 weights keygen` makes one")
+    abouts = [
+        About(one.repo_id, manifest.dataset_id, manifest.tag, one, manifest.variants, manifest.shard_bytes)
+        for one in manifest.variants
+    ]
+    if dry_run:
+        return ExportReport(out, [*_planned_files(manifest, inputs, abouts), RELEASE_FILE], dry_run=True)
+    repositories = [("dataset", manifest.dataset_id), *(("model", about.repo_id) for about in abouts)]
+    with atomic_folder(out) as part, progress_bar("exporting", total=len(repositories)) as advance:
+        for kind, repo_id in repositories:
+            folder = part / folder_of(kind, repo_id)
+            folder.mkdir(parents=True)
+            if kind == "dataset":
+                write_dataset_repository(folder, inputs.dataset, repo_id, manifest.tag)
+            else:
+                about = next(one for one in abouts if one.repo_id == repo_id)
+                write_model_repository(folder, inputs, about)
+            if key is not None:
+                from modeling_axk1.weights.sign import sign
+
+                sign(folder, key)
+            advance(1, note=repo_id)
+        write_release(part, manifest.name, manifest.tag, repositories)
+        files = sorted(path.relative_to(part).as_posix() for path in part.rglob("*") if path.is_file())
+    return ExportReport(out, files, dry_run=False)
+
+
+def check_inputs(inputs: Inputs) -> None:
+    """Raise HubError naming the first input that is missing, damaged or does not fit the others."""
+    for folder, name in (
+        (inputs.checkpoint, "train.json"),
+        (inputs.checkpoint, "golden/logits.safetensors"),
+        (inputs.checkpoint, "generation_config.json"),
+        (inputs.tokenizer, "tokenizer.json"),
+        (inputs.tokenizer, "tokenizer_config.json"),
+        (inputs.tokenizer, "chat_template.jinja"),
+        (inputs.tokenizer, "report.json"),
+        (inputs.dataset, "stats.json"),
+    ):
+        if not (folder / name).is_file():
+            raise HubError(f"{folder} has no {name}; nothing was exported")
+    problems = verify(inputs.checkpoint).problems
+    if problems:
+        raise HubError(f"{inputs.checkpoint} cannot be exported: {problems[0]} ({len(problems)} problems in all)")
+    _check_tokenizer(inputs.tokenizer, read_json(inputs.checkpoint / "config.json"))
 
 
 def _check_tokenizer(tokenizer: Path, config: dict[str, Any]) -> None:
@@ -113,5 +156,12 @@ def _check_tokenizer(tokenizer: Path, config: dict[str, Any]) -> None:
         raise HubError(f"the tokenizer has {max(ids) + 1} entries, the model's vocab_size is {config['vocab_size']}")
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+def _planned_files(manifest: Manifest, inputs: Inputs, abouts: list[About]) -> list[str]:
+    names = [f"{folder_of('dataset', str(manifest.dataset_id))}/"]
+    for about in abouts:
+        assert about.variant is not None
+        plan, _ = plan_convert(inputs.checkpoint, about.variant.conversion, Sharding(shard_bytes=about.shard_bytes))
+        weights = [*(shard.file_name for shard in plan.shards), *(name for name in plan.files if name != "config.json")]
+        files = sorted([*weights, *files_of(inputs, about), *_WRITTEN])
+        names += [f"{folder_of('model', about.repo_id)}/{name}" for name in files]
+    return names
