@@ -68,9 +68,29 @@ def evaluation_results(folder: Path) -> dict[str, str]:
     return {".eval_results/validation.yaml": text}
 
 
-def read_facts() -> dict[str, Any]:
+def planned_card(folder: Path, language: str = "en") -> str:
+    """Return the card of a model that is planned in `folder`: counted from shapes, reported by others, or unknown.
+
+    Sources: config.json, results/plan.json and results/reported.json of the folder.
+    """
+    figures = Figures(folder)
+    return _render(
+        f"plan.{language}.md.jinja",
+        figures,
+        repo_id=figures.value("results/plan.json", "/repository"),
+        missing=figures.value("results/plan.json", "/missing"),
+        reported=figures.value("results/reported.json", "/reported"),
+        unknown=figures.value("results/reported.json", f"/unknown/{language}"),
+    )
+
+
+def read_facts(path: Path | None = None) -> dict[str, Any]:
     """Return the recorded facts about SK Telecom's A.X K1, each with its source."""
-    return tomllib.loads(shipped(FACTS).read_text(encoding="utf-8"))
+    place = path or shipped(FACTS)
+    try:
+        return tomllib.loads(place.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise HubError(f"the facts cannot be read: {error}") from None
 
 
 def _best_results(figures: Figures) -> dict[str, Any]:

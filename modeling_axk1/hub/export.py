@@ -1,7 +1,7 @@
 """Export: a manifest to a release set, or one checkpoint to one model repository; whole or not at all."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +103,20 @@ def export_release(manifest: Manifest, out: Path, *, key: Path | None = None, dr
         plan_convert(inputs.checkpoint, variant.conversion)
     if key is not None and not key.is_file():
         raise UsageError(f"the private key must be a PEM file, and {key} is none; `axk1 weights keygen` makes one")
-    abouts = [
-        About(one.repo_id, manifest.dataset_id, manifest.tag, one, manifest.variants, manifest.shard_bytes)
+    abouts = {
+        one.repo_id: About(
+            one.repo_id,
+            manifest.dataset_id,
+            tag=manifest.tag,
+            variant=one,
+            siblings=manifest.variants,
+            shard_bytes=manifest.shard_bytes,
+        )
         for one in manifest.variants
-    ]
+    }
     if dry_run:
-        return ExportReport(out, [*_planned_files(manifest, inputs, abouts), RELEASE_FILE], dry_run=True)
-    repositories = [("dataset", manifest.dataset_id), *(("model", about.repo_id) for about in abouts)]
+        return ExportReport(out, [*_planned_files(manifest, inputs, list(abouts.values())), RELEASE_FILE], dry_run=True)
+    repositories = [("dataset", manifest.dataset_id), *(("model", repo_id) for repo_id in abouts)]
     with atomic_folder(out) as part, progress_bar("exporting", total=len(repositories)) as advance:
         for kind, repo_id in repositories:
             folder = part / folder_of(kind, repo_id)
@@ -117,8 +124,9 @@ def export_release(manifest: Manifest, out: Path, *, key: Path | None = None, dr
             if kind == "dataset":
                 write_dataset_repository(folder, inputs.dataset, repo_id, manifest.tag)
             else:
-                about = next(one for one in abouts if one.repo_id == repo_id)
-                write_model_repository(folder, inputs, about)
+                about = abouts[repo_id]
+                base = part / folder_of("model", about.base) if about.base else None
+                write_model_repository(folder, inputs, replace(about, base_folder=base))
             if key is not None:
                 from modeling_axk1.weights.sign import sign
 

@@ -3,14 +3,14 @@
 import typer
 
 from modeling_axk1.cli.hub import accounts
-from modeling_axk1.cli.hub.release import export
+from modeling_axk1.cli.hub.release import card, check, export
 from modeling_axk1.cli.hub.server import serve
 from modeling_axk1.cli.hub.transport import publish, verify
 
-app = typer.Typer(help="Export, publish and verify a release; serve a hub of one's own.", no_args_is_help=True)
+app = typer.Typer(help="Export, check, publish and verify a release; serve a hub of one's own.", no_args_is_help=True)
 
 for panel, commands in (
-    ("Make a release", (export,)),
+    ("Make a release", (export, card, check)),
     ("Move and prove it", (publish, verify)),
     ("Serve a hub", (serve,)),
 ):

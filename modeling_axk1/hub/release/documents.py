@@ -14,6 +14,11 @@ def model_documents(repo_id: str, tag: str | None) -> dict[str, str]:
     return {name: _render(f"model/{name}", repo_id=repo_id, tag=tag) for name in _MODEL}
 
 
+def planned_documents(repo_id: str, tag: str | None) -> dict[str, str]:
+    """Return {file: text} of a planned model repository."""
+    return {name: _render(f"plan/{name}", repo_id=repo_id, tag=tag) for name in _MODEL}
+
+
 def dataset_documents(repo_id: str, tag: str) -> dict[str, str]:
     """Return {file: text} of a dataset repository."""
     return {name: _render(f"dataset/{name}", repo_id=repo_id, tag=tag) for name in _DATASET}

@@ -20,7 +20,7 @@ from modeling_axk1.shipped import shipped
 from modeling_axk1.weights.checkpoint import open_checkpoint
 from modeling_axk1.weights.convert import convert
 from modeling_axk1.weights.coverage import layout_of
-from modeling_axk1.weights.names import parameters
+from modeling_axk1.weights.names import Layout, parameters
 from modeling_axk1.weights.order import Sharding
 from modeling_axk1.weights.plan import DEFAULT_SHARD_BYTES
 from modeling_axk1.weights.record import record
@@ -49,6 +49,7 @@ class About:
     """What a repository is within its release.
 
     `siblings` are all model repositories of it, the base first; `variant` is None where weights stay as they are.
+    The weights of the others are made from the base's, in the folder `base_folder`, as their cards say.
     """
 
     repo_id: str
@@ -56,6 +57,7 @@ class About:
     tag: str | None = None
     variant: Variant | None = None
     siblings: tuple[Variant, ...] = ()
+    base_folder: Path | None = None
     shard_bytes: int = DEFAULT_SHARD_BYTES
 
     @property
@@ -95,12 +97,8 @@ def write_model_repository(part: Path, inputs: Inputs, about: About) -> None:
     train = read_json(part / "results/train.json")
     measured = measure(part, inputs.dataset, train["inputs"]["batch"][1]) if about.variant else {}
     atomic_write_text(part / VARIANT_FILE, as_json(_variant(part, config, about, measured)))
-    shards = {name: len(header.tensors) for name, header in open_checkpoint(part).shards.items()}
-    listed = [(name, tensors, (part / name).stat().st_size) for name, tensors in shards.items()]
-    layout = layout_of(name for _, name, _ in open_checkpoint(part).tensors())
-    atomic_write_text(
-        part / "WEIGHTS.md", weights_document(config, listed, "per-expert" if layout == "per-expert" else "fused")
-    )
+    layout, shards = listed_shards(part)
+    atomic_write_text(part / "WEIGHTS.md", weights_document(config, shards, layout))
     for name, text in model_documents(about.repo_id, about.tag).items():
         atomic_write_text(part / name, text)
     for name, text in evaluation_results(part).items():
@@ -129,20 +127,16 @@ def _write_weights(part: Path, inputs: Inputs, about: About) -> dict[str, Any]:
     if about.variant is not None:
         with tempfile.TemporaryDirectory(prefix="axk1-export-", dir=part.parent) as home:
             made = Path(home) / "weights"
-            try:
-                convert(inputs.checkpoint, made, about.variant.conversion, Sharding(shard_bytes=about.shard_bytes))
-            except HubError:
-                raise
-            for source in made.glob("*.safetensors*"):
-                source.rename(part / source.name)
+            source = about.base_folder or inputs.checkpoint
+            convert(source, made, about.variant.conversion, Sharding(shard_bytes=about.shard_bytes))
+            for file in made.glob("*.safetensors*"):
+                file.rename(part / file.name)
             config = read_json(made / "config.json")
     return {**config, "auto_map": AUTO_MAP}
 
 
 def _variant(part: Path, config: dict[str, Any], about: About, measured: dict[str, Any]) -> dict[str, Any]:
     """Return what results/variant.json says: which repository this is, what it holds, what was measured of it."""
-    count = parameters(config)
-    checkpoint = open_checkpoint(part)
     return {
         "command": "axk1 hub export",
         "repository": about.repo_id,
@@ -152,17 +146,31 @@ def _variant(part: Path, config: dict[str, Any], about: About, measured: dict[st
         "weights": about.variant.weights if about.variant else None,
         "group_size": about.variant.group_size if about.variant else None,
         "siblings": [{"repository": one.repo_id, "weights": one.weights} for one in about.siblings],
-        "counted": {
-            "tensors": sum(1 for _ in checkpoint.tensors()),
-            "parameters": count.total,
-            "active_parameters": count.active,
-            "bytes": sum(tensor.nbytes for _, _, tensor in checkpoint.tensors()),
-            "files": len(checkpoint.shards),
-        },
+        "counted": counted(part, config),
         "measured": measured,
         "inputs": {"train": sha256_file(part / "results/train.json")},
         **environment(),
     }
+
+
+def counted(folder: Path, config: dict[str, Any]) -> dict[str, int]:
+    """Count what the checkpoint in a folder holds."""
+    count, checkpoint = parameters(config), open_checkpoint(folder)
+    return {
+        "tensors": sum(1 for _ in checkpoint.tensors()),
+        "parameters": count.total,
+        "active_parameters": count.active,
+        "bytes": sum(tensor.nbytes for _, _, tensor in checkpoint.tensors()),
+        "files": len(checkpoint.shards),
+    }
+
+
+def listed_shards(folder: Path) -> tuple[Layout, list[tuple[str, int, int]]]:
+    """Return how a checkpoint stores routed experts, and (name, tensors, bytes) of its files."""
+    checkpoint = open_checkpoint(folder)
+    layout = layout_of(name for _, name, _ in checkpoint.tensors())
+    shards = [(name, len(header.tensors), (folder / name).stat().st_size) for name, header in checkpoint.shards.items()]
+    return "per-expert" if layout == "per-expert" else "fused", shards
 
 
 def read_json(path: Path) -> Any:
