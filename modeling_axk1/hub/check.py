@@ -18,7 +18,7 @@ from modeling_axk1.hub.checking.metadata import check_metadata
 from modeling_axk1.hub.checking.pickles import check_pickles
 from modeling_axk1.hub.checking.secrets import check_secrets
 from modeling_axk1.hub.checking.subject import Finding, Subject
-from modeling_axk1.hub.checking.sums import check_sums
+from modeling_axk1.hub.checking.sums import check_sbom, check_sums
 from modeling_axk1.hub.checking.weights import check_weights
 from modeling_axk1.hub.release.release_set import RELEASE_FILE, read_release
 from modeling_axk1.progress import progress_bar
@@ -35,6 +35,7 @@ RULES: dict[str, Rule] = {
     "licences": check_licences,
     "figures": check_figures,
     "weights": check_weights,
+    "sbom": check_sbom,
 }
 
 

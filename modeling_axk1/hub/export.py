@@ -14,6 +14,7 @@ from modeling_axk1.hub.release.model_repository import About, files_of, read_jso
 from modeling_axk1.hub.release.release_set import RELEASE_FILE, folder_of, write_release
 from modeling_axk1.progress import progress_bar
 from modeling_axk1.weights.convert import plan_convert
+from modeling_axk1.weights.encodings import quantised_config
 from modeling_axk1.weights.order import Sharding
 from modeling_axk1.weights.verify import verify
 
@@ -99,8 +100,11 @@ def export_release(manifest: Manifest, out: Path, *, key: Path | None = None, dr
     inputs = manifest.inputs
     check_inputs(inputs)
     check_releasable(inputs.dataset)
+    config = read_json(inputs.checkpoint / "config.json")
     for variant in manifest.variants:
         plan_convert(inputs.checkpoint, variant.conversion)
+        if variant.conversion.encoding is not None:
+            quantised_config(config, variant.conversion.encoding)  # refuses a form that fits no weight
     if key is not None and not key.is_file():
         raise UsageError(f"the private key must be a PEM file, and {key} is none; `axk1 weights keygen` makes one")
     abouts = {

@@ -64,6 +64,8 @@ RULES = {
     "bsl-1": _FREE,
     "tcl": _FREE,
     "ruby": _COPYLEFT,
+    "linux-man-pages-1-para": _FREE,
+    "linux-man-pages-copyleft": _COPYLEFT,
     "licenseref-": Rule(False, "is nobody's known licence: its text must be read and a rule added"),
 }
 

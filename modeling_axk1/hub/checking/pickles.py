@@ -10,6 +10,7 @@ import gzip
 import io
 import pickletools
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def check_pickles(subject: Subject) -> Iterator[tuple[str, str]]:
     for name in subject.files:
         if name.lower().endswith(_SUFFIXES):
             yield name, f"files must not be of a kind that can hold code, got {Path(name).suffix}"
-        elif where := _pickle_in(subject.folder / name):
+        elif (where := _pickle_in(subject.folder / name)) is not None:
             yield name, f"holds a pickle{where}"
 
 
@@ -42,10 +43,11 @@ def is_pickle(raw: bytes) -> bool:
     seen = set()
     announced = len(raw) > 2 and raw[0] == 0x80 and raw[1] <= 5
     try:
-        for opcode, _, _ in pickletools.genops(raw):
-            seen.add(opcode.name)
-            if opcode.name == "STOP":
-                return announced or bool(seen & _CALLS)
+        with warnings.catch_warnings(action="ignore"):  # prose may hold what looks like a wrong escape
+            for opcode, _, _ in pickletools.genops(raw):
+                seen.add(opcode.name)
+                if opcode.name == "STOP":
+                    return announced or bool(seen & _CALLS)
     except Exception:  # genops raises whatever its argument readers do
         # Cut short: announced, and enough of it made sense.
         return announced and bool(seen & _CALLS)

@@ -27,7 +27,7 @@ def check_weights(subject: Subject) -> Iterator[tuple[str, str]]:
     config, generation = _json(subject, "config.json"), _json(subject, "generation_config.json")
     if report.problems or config is None:
         return
-    for name in config.get("auto_map", {}).values():
+    for name in (config.get("auto_map") or {}).values():
         module = f"{str(name).rpartition('.')[0]}.py"
         if module not in subject.files:
             yield "config.json", f"auto_map names {module}, which is not in the repository"
