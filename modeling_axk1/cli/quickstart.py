@@ -11,7 +11,9 @@ def quickstart(
     out: Annotated[Path, typer.Option(help="Working folder; run again to reuse what is there.")] = Path(
         "axk1-quickstart"
     ),
-    preset: Annotated[str, typer.Option(help="Size of the model: quickstart (5 M parameters) or tiny.")] = "quickstart",
+    preset: Annotated[
+        str, typer.Option(help="Size of the model: quickstart (5 M parameters), nano (8 M, fits FP8) or tiny.")
+    ] = "quickstart",
     steps: Annotated[int, typer.Option(help="Training steps.")] = 220,
     minutes: Annotated[float, typer.Option(help="Longest training, for slower machines.")] = 4.0,
     seed: Annotated[int, typer.Option(help="Seed of initial weights and batches.")] = 0,

@@ -14,7 +14,9 @@ def pretrain(
     data: Annotated[Path, typer.Option(help="Dataset folder, as `axk1 data build` writes it.")],
     tokenizer: Annotated[Path, typer.Option(help="Tokenizer folder, as `axk1 tokenizer train` writes it.")],
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write; it appears when all is done.")],
-    preset: Annotated[str, typer.Option(help="Size of the model: quickstart (5 M parameters) or tiny.")] = "quickstart",
+    preset: Annotated[
+        str, typer.Option(help="Size of the model: quickstart (5 M parameters), nano (8 M, fits FP8) or tiny.")
+    ] = "quickstart",
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 220,
     minutes: Annotated[float | None, typer.Option(help="Stop earlier, after so many minutes.")] = None,
     batch_size: Annotated[int, typer.Option(help="Windows a batch.")] = 16,

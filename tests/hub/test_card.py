@@ -61,7 +61,13 @@ def repository(folder: Path, name: str, weights: str | None) -> Path:
         "base": "me/nano" if weights == "int4" else None,
         "weights": weights,
         "siblings": siblings if weights else [],
-        "counted": {"tensors": 50, "parameters": 1_234_567, "active_parameters": 765_432, "bytes": 2_469_134, "files": 1},
+        "counted": {
+            "tensors": 50,
+            "parameters": 1_234_567,
+            "active_parameters": 765_432,
+            "bytes": 2_469_134,
+            "files": 1,
+        },
         "measured": MEASURED if weights else {},
         **ORIGIN,
     }
@@ -95,7 +101,8 @@ def test_both_languages_have_the_same_figures(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "key"), [("train", "bits_per_byte"), ("train", "steps"), ("variant", "top1_agreement"), ("variant", "tokens")]
+    ("file", "key"),
+    [("train", "bits_per_byte"), ("train", "steps"), ("variant", "top1_agreement"), ("variant", "tokens")],
 )
 def test_a_figure_that_was_not_measured_is_an_error(tmp_path, file, key):
     folder = repository(tmp_path / "r", "me/nano-INT4", "int4")

@@ -1,4 +1,4 @@
-"""Export and card: a complete repository from measured facts, the same bytes each time, nothing damaged goes out."""
+"""Export of one checkpoint: a complete repository, the same bytes each time, nothing damaged goes out."""
 
 import json
 import shutil
@@ -10,13 +10,11 @@ import yaml
 from modeling_axk1.checksums import parse_sums
 from modeling_axk1.data.build import plan_folder, write
 from modeling_axk1.errors import HubError
-from modeling_axk1.hub.card import model_card
 from modeling_axk1.hub.export import export
 from modeling_axk1.tokenizer.recipe import Recipe
 from modeling_axk1.tokenizer.train import train as train_tokenizer
 from modeling_axk1.train.loop import Settings
 from modeling_axk1.train.pretrain import plan, pretrain
-from tests.goldens import assert_golden
 
 NAMES = {"repo_id": "me/A.X-K1-test", "dataset_id": "me/text"}
 
@@ -66,8 +64,8 @@ def test_a_dry_run_names_the_files_and_writes_nothing(made, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_card_has_the_hubs_metadata_and_says_whose_it_is_not(made):
-    card = model_card(*made, **NAMES)
+def test_the_card_has_the_hubs_metadata_and_says_whose_it_is_not(made, tmp_path):
+    card = (export(*made, tmp_path / "out", **NAMES).folder / "README.md").read_text()
     metadata = yaml.safe_load(card.split("---")[1])
     assert metadata["pipeline_tag"] == "text-generation"
     assert metadata["library_name"] == "transformers"
@@ -86,21 +84,6 @@ def test_a_figure_that_was_not_measured_is_an_error_and_not_a_gap(made, tmp_path
     with pytest.raises(HubError, match="bits_per_byte"):
         export(checkpoint, made[1], made[2], tmp_path / "out", **NAMES)
     assert not (tmp_path / "out").exists()
-
-
-def test_the_card_is_exactly_this(made, tmp_path):
-    checkpoint = tmp_path / "checkpoint"
-    shutil.copytree(made[0], checkpoint)
-    facts = json.loads((checkpoint / "train.json").read_text())
-    facts |= {
-        "measured": {**facts["measured"], "validation_loss": 6.1, "bits_per_byte": 3.2, "train_loss": 6.2}
-        | {"seconds": 1.5, "tokens_per_second": 171.0},
-        "machine": {"cpu": "a CPU", "cores": 2},
-        "versions": {"torch": "2", "transformers": "5"},
-        "commit": "0123456789abcdef",
-    }
-    (checkpoint / "train.json").write_text(json.dumps(facts))
-    assert_golden("hub/model_card.md", model_card(checkpoint, *made[1:], **NAMES))
 
 
 @pytest.mark.parametrize(

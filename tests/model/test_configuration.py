@@ -61,7 +61,7 @@ def test_every_preset_builds_with_the_shapes_its_config_promises(name):
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():
-    with pytest.raises(Exception, match="preset must be one of 519b, quickstart, tiny, got huge"):
+    with pytest.raises(Exception, match="preset must be one of 519b, quickstart, nano, tiny, got huge"):
         preset("huge")
 
 
