@@ -1,7 +1,7 @@
 """Check a release before it leaves: links, metadata, licences, secrets, pickles, limits, figures, weights, digests."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -79,9 +79,17 @@ def check(place: Path, *, key: Path | None = None, run: bool = True) -> CheckRep
             if key is None and SIGNATURE_FILE in subject.files:
                 report.unchecked.append(f"{subject.repo_id}: {SIGNATURE_FILE} needs the signer's public key (--key)")
             for name, rule in rules.items():
-                report.findings += [Finding(subject.repo_id, name, *found) for found in rule(subject)]
+                report.findings += _applied(name, rule, subject)
                 advance(1, note=f"{subject.repo_id}: {name}")
     return report
+
+
+def _applied(name: str, rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """Yield what a rule finds; a file that is so odd that the rule stumbles over it is a finding too."""
+    try:
+        yield from (Finding(subject.repo_id, name, *found) for found in rule(subject))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError) as error:
+        yield Finding(subject.repo_id, name, ".", f"a file is not what the rule can read: {error!r:.120}")
 
 
 def stale_cards(place: Path, *, write: bool) -> list[str]:

@@ -37,7 +37,11 @@ class Figures:
 
     def link(self, file: str, pointer: str, form: str = "{:,}") -> str:
         """Return a value as a linked figure, formatted by `str.format`."""
-        return f'[{form.format(self.value(file, pointer))}]({file} "{pointer}")'
+        value = self.value(file, pointer)
+        try:
+            return f'[{form.format(value)}]({file} "{pointer}")'
+        except (TypeError, ValueError):
+            raise HubError(f"{self.folder.name}/{file}: {pointer} must be a figure, got {value!r:.60}") from None
 
     @cache  # noqa: B019  # lives as long as one card
     def _read(self, file: str) -> Any:

@@ -114,6 +114,14 @@ def test_a_figure_that_was_not_measured_is_an_error(tmp_path, file, key):
         model_card(folder)
 
 
+def test_a_figure_that_is_none_is_an_error(tmp_path):
+    folder = repository(tmp_path / "r", "me/nano", "bf16")
+    path = folder / "results/train.json"
+    path.write_text(path.read_text().replace("6.1004", "null"))
+    with pytest.raises(HubError, match="/measured/validation_loss must be a figure, got None"):
+        model_card(folder)
+
+
 def test_a_results_file_that_is_missing_is_named(tmp_path):
     folder = repository(tmp_path / "r", "me/nano", "bf16")
     (folder / "results/train.json").unlink()

@@ -402,6 +402,23 @@ def test_weights_and_what_must_fit_them(copied, change, file):
     assert {rule for rule, _ in found(copied)} <= {"weights", "figures"}  # the card prints the config's widths
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "rule"),
+    [
+        ("tokenizer.json", b"{}", "weights"),
+        ("config.json", b"[]", "weights"),
+        ("config.json", b"\xff", "weights"),
+        ("results/variant.json", b"[]", "figures"),
+        ("results/dataset.json", b"7", "licences"),
+        ("sbom.cdx.json", b"{}", "sbom"),
+        ("SHA256SUMS", b"nonsense\n", "digests"),
+    ],
+)
+def test_a_file_that_is_nonsense_is_a_finding_and_no_crash(copied, name, content, rule):
+    write(name, content)(copied)
+    assert rule in {broken for broken, _ in found(copied / MODEL)}
+
+
 def without_a_norm(path: Path) -> None:
     tensors = load_file(path)
     del tensors["model.norm.weight"]
