@@ -16,7 +16,10 @@ def model_documents(repo_id: str, tag: str | None) -> dict[str, str]:
 
 def planned_documents(repo_id: str, tag: str | None) -> dict[str, str]:
     """Return {file: text} of a planned model repository."""
-    return {name: _render(f"plan/{name}", repo_id=repo_id, tag=tag) for name in _MODEL}
+    return {
+        name: _render(f"{'model' if name == 'SECURITY.md' else 'plan'}/{name}", repo_id=repo_id, tag=tag)
+        for name in _MODEL
+    }
 
 
 def dataset_documents(repo_id: str, tag: str) -> dict[str, str]:
