@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from modeling_axk1.errors import HubError, UsageError
@@ -23,10 +23,11 @@ def check_endpoint(endpoint: str) -> str:
 
 
 @contextmanager
-def calling(endpoint: str, token: str | None) -> Iterator[Any]:
+def calling(endpoint: str, token: str | None, transport: Literal["lfs", "xet"] = "lfs") -> Iterator[Any]:
     """Yield a huggingface_hub HfApi for `endpoint`; whatever goes wrong in the block becomes one line of HubError.
 
-    Large files go over Git LFS, which every hub takes: by default the client would use xet without asking the hub.
+    Large files go over Git LFS, which every hub takes, unless `transport` is xet: left alone, the client would use xet
+    without asking the hub.
     Without `token` no token is sent, not even one that a login left on this machine: it belongs to another hub.
     """
     import huggingface_hub
@@ -35,17 +36,17 @@ def calling(endpoint: str, token: str | None) -> Iterator[Any]:
 
     constants = huggingface_hub.constants
     xet_disabled, bars_disabled = constants.HF_HUB_DISABLE_XET, are_progress_bars_disabled()
-    constants.HF_HUB_DISABLE_XET = True
+    constants.HF_HUB_DISABLE_XET = transport != "xet"
     if not sys.stderr.isatty():
         disable_progress_bars()
     try:
         yield huggingface_hub.HfApi(endpoint=endpoint, token=token or False)
     except HfHubHTTPError as error:
-        raise HubError(f"{endpoint} refused: {_one_line(error, token)}") from error
+        raise HubError(f"{endpoint} refused: {_one_line(error, token)}") from None
     except HFValidationError as error:
-        raise UsageError(_one_line(error, token)) from error
+        raise UsageError(_one_line(error, token)) from None
     except (HTTPError, ConnectionError, LocalEntryNotFoundError) as error:
-        raise HubError(f"cannot reach the hub at {endpoint}: {_one_line(error, token)}") from error
+        raise HubError(f"cannot reach the hub at {endpoint}: {_one_line(error, token)}") from None
     finally:
         constants.HF_HUB_DISABLE_XET = xet_disabled
         if not bars_disabled and not os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS"):
