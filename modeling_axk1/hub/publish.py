@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_axk1.checksums import SUMS_FILE
-from modeling_axk1.errors import HubError, ReleasedTagError
-from modeling_axk1.hub.release_set import RELEASE_FILE, ReleaseSet, RepositoryType, read_release
+from modeling_axk1.errors import ReleasedTagError
+from modeling_axk1.hub.release_set import RepositoryType
 from modeling_axk1.hub.remote import BRANCH, Remote, Repo
 from modeling_axk1.hub.send import Difference, check_source, compare, send
+from modeling_axk1.hub.sets import open_set
 from modeling_axk1.hub.sources import FolderSource, Source
 from modeling_axk1.hub.upload import Transport
 
@@ -82,7 +82,7 @@ def publish(
 
 
 def publish_set(
-    folder: Path,
+    place: Path,
     *,
     endpoint: str,
     token: str | None = None,
@@ -90,22 +90,14 @@ def publish_set(
     message: str | None = None,
     transport: Transport = "lfs",
 ) -> list[PublishReport]:
-    """Publish every repository of the release set in `folder` (it holds release.json), then tag them all.
+    """Publish every repository of a release set, then tag them all.
 
-    Raises what `publish` raises, and HubError when a SHA256SUMS is not the one that release.json names.
+    `place` is a folder with release.json, or a bundle, which is read where it lies and not unpacked. Raises what
+    `publish` raises, and HubError when a SHA256SUMS is not the one that release.json names.
     """
-    remote, release = Remote(endpoint, token), read_release(folder)
-    sources = {member.folder: FolderSource(folder / member.folder) for member in release.repositories}
-    return publish_all(items_of(release, sources), remote, dry_run=dry_run, message=message, transport=transport)
-
-
-def items_of(release: ReleaseSet, sources: dict[str, Any]) -> list[Item]:
-    """Return what to publish of a set; `sources` are {folder: source}. Raises HubError for another SHA256SUMS."""
-    for member in release.repositories:
-        source = sources[member.folder]
-        if SUMS_FILE not in source.files or source.digest(SUMS_FILE) != member.sums_sha256:
-            raise HubError(f"{member.folder}/{SUMS_FILE} is not the one that {RELEASE_FILE} names")
-    return [Item(Repo(member.type, member.id), sources[member.folder], release.tag) for member in release.repositories]
+    release, sources = open_set(place)
+    items = [Item(Repo(member.type, member.id), sources[member.folder], release.tag) for member in release.repositories]
+    return publish_all(items, Remote(endpoint, token), dry_run=dry_run, message=message, transport=transport)
 
 
 def publish_all(

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from modeling_axk1.errors import HubError, WeightsError
 from modeling_axk1.hub.remote import Remote, RemoteFile, Repo
-from modeling_axk1.hub.sources import git_id, hash_chunks
+from modeling_axk1.hub.sources import hash_chunks
 from modeling_axk1.weights.ranges import RangeReader
 from modeling_axk1.weights.store import check_file_name
 
@@ -48,11 +48,6 @@ class RemoteSource:
     def digest(self, path: str) -> str:
         """Return the SHA-256 that the hub gives for a large file; a small one is read."""
         return self.listing[path].sha256 or hash_chunks(self.read(path))
-
-    def git_id(self, path: str) -> str:
-        """Return git's name of a small file by the hub's word; a large one is read."""
-        file = self.listing[path]
-        return file.blob_id if not file.sha256 else git_id(self.read(path), file.size)
 
     def proven(self, path: str, digest: str) -> None:
         """Refuse a file whose bytes are not those that the hub names."""

@@ -9,7 +9,7 @@ from typing import Any
 from modeling_axk1.checksums import SUMS_FILE
 from modeling_axk1.errors import HubError
 from modeling_axk1.hub.remote import BRANCH, Remote, RemoteFile, Repo
-from modeling_axk1.hub.sources import Source, claimed_digests, read_text
+from modeling_axk1.hub.sources import Source, claimed_digests, git_id, hash_chunks, read_text
 from modeling_axk1.hub.upload import Transport, upload
 from modeling_axk1.progress import progress_bar
 from modeling_axk1.weights.listing import SIGNATURE_FILE
@@ -65,11 +65,14 @@ def compare(source: Source, remote: Mapping[str, RemoteFile], claims: Mapping[st
     total = sum(file.size for file in candidates.values())
     with progress_bar(f"comparing {source.name}", total=total, in_bytes=True) as advance:
         for path, file in candidates.items():
-            same = source.digest(path) == file.sha256 if file.sha256 else source.git_id(path) == file.blob_id
+            if file.sha256:
+                same = source.digest(path) == file.sha256
+                if not same and path in claims:
+                    raise HubError(f"{source.name}: {path} is damaged: it is not what {SUMS_FILE} says")
+            else:
+                same = git_id(iter([_small(source, path, claims)]), file.size) == file.blob_id
             if same:
                 unchanged.append(path)
-            elif file.sha256 and path in claims:
-                raise HubError(f"{source.name}: {path} is damaged: it is not what {SUMS_FILE} says; nothing was sent")
             advance(file.size, note=path)
     return Difference(
         uploaded=sorted(source.files.keys() - set(unchanged)),
@@ -108,7 +111,7 @@ def send(
         for path in difference.deleted:
             yield {"key": "deletedFile", "value": {"path": path}}
         for path in regular:
-            content = base64.b64encode(read_text(source, path)).decode()
+            content = base64.b64encode(_small(source, path, claims)).decode()
             yield {"key": "file", "value": {"path": path, "content": content, "encoding": "base64"}}
         for path, digest in digests.items():
             value = {"path": path, "algo": "sha256", "oid": digest, "size": sizes[path]}
@@ -129,6 +132,14 @@ def send(
         wrong = sorted([*left.uploaded, *left.deleted])
         raise HubError(f"{repo.id} does not hold what was sent: {wrong[0]} differs ({len(wrong)} in all); not tagged")
     return commit
+
+
+def _small(source: Source, path: str, claims: Mapping[str, str]) -> bytes:
+    """Return a small file; raises HubError when it is not what SHA256SUMS says."""
+    content = read_text(source, path)
+    if path in claims and hash_chunks(iter([content])) != claims[path]:
+        raise HubError(f"{source.name}: {path} is damaged: it is not what {SUMS_FILE} says")
+    return content
 
 
 def _sample(source: Source, path: str) -> bytes:

@@ -41,9 +41,6 @@ class Source(Protocol):
     def digest(self, path: str) -> str:
         """Return the SHA-256 of a file: by reading it once, or by the word of a hub that checked it."""
 
-    def git_id(self, path: str) -> str:
-        """Return how git names the bytes of a file."""
-
     def proven(self, path: str, digest: str) -> None:
         """Take over the SHA-256 that somebody else found while reading the file to its end."""
 
@@ -51,10 +48,10 @@ class Source(Protocol):
 class FolderSource:
     """A folder on this machine. What was read stays known while the file is the very same, in later runs too."""
 
-    def __init__(self, folder: Path) -> None:
-        """List what is published of `folder`; raises HubError when that is nothing, or no release."""
+    def __init__(self, folder: Path, *, may_be_empty: bool = False) -> None:
+        """List what is published of `folder`; raises HubError when that is nothing."""
         if not folder.is_dir():
-            raise HubError(f"nothing to publish: {folder} is not a folder")
+            raise HubError(f"{folder} is not a folder")
         self.folder = folder
         self.name = str(folder)
         self.files: dict[str, int] = {}
@@ -63,8 +60,8 @@ class FolderSource:
             ignored = any(fnmatch.fnmatchcase(part, pattern) for part in relative.parts for pattern in NOT_PUBLISHED)
             if file.is_file() and not ignored:
                 self.files[relative.as_posix()] = file.stat().st_size
-        if not self.files:
-            raise HubError(f"nothing to publish: {folder} is empty")
+        if not self.files and not may_be_empty:
+            raise HubError(f"{folder} is empty")
         self._state = State(default_state(folder), folder)
         self._read: dict[str, list[int]] = {}  # what each file was when it was last read to its end
         self._lock = threading.Lock()
@@ -103,10 +100,6 @@ class FolderSource:
             self.proven(path, found)
             return found
         return str(known.sha256)
-
-    def git_id(self, path: str) -> str:
-        """Return how git names the bytes of a file."""
-        return git_id(self.read(path), self.files[path])
 
     def proven(self, path: str, digest: str) -> None:
         """Take over the SHA-256 that was found while the file was read."""

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal
@@ -38,17 +39,13 @@ def upload(
     sent: set[str] = set()
     tasks: list[Callable[[], None]] = []
     for path, digest in digests.items():
-        if digest in wanted and digest not in sent:
-            sent.add(digest)
-            if transport == "xet":
-                tasks.append(lambda path=path: _send_xet(remote, repo, source, path, digests[path], advance))
-            else:
-                actions = wanted[digest]
-                tasks.append(
-                    lambda path=path, actions=actions: _send(remote, source, path, digests[path], actions, advance)
-                )
+        if digest not in wanted or digest in sent:
+            tasks.append(partial(_prove, source, path, digest, advance))
+        elif transport == "xet":
+            tasks.append(partial(_send_xet, remote, repo, source, path, digest, advance))
         else:
-            tasks.append(lambda path=path: _prove(source, path, digests[path], advance))
+            tasks.append(partial(_send, remote, source, path, digest, wanted[digest], advance))
+        sent.add(digest)
     _run(tasks, 1 if transport == "xet" else _AT_ONCE)
 
 

@@ -6,6 +6,8 @@ task as JSON on stdin, writes its findings as JSON on stdout:
     task      {"repo_id", "revision", "golden", "dataset_id", "dataset_revision", "prompt", "max_new_tokens"}
     findings  {"logits_max_abs_diff", "dataset_rows", "prompt", "sample"}
 
+Without a `repo_id` only the dataset is loaded, without a `dataset_id` only the model.
+
 `golden` is a safetensors file with the tensors `input_ids` int64 [B, T] and `logits` float32 [B, T, V], and the
 prompt of the sample in its metadata.
 """
@@ -72,6 +74,18 @@ def main() -> None:
     stdout, sys.stdout = sys.stdout, sys.stderr
     _make_unimportable()
 
+    findings: dict[str, Any] = {"logits_max_abs_diff": None, "dataset_rows": {}, "prompt": "", "sample": ""}
+    if task["repo_id"]:
+        findings |= _load_model(task)
+    if task["dataset_id"]:
+        from datasets import load_dataset
+
+        splits = load_dataset(task["dataset_id"], revision=task["dataset_revision"])
+        findings["dataset_rows"] = {name: split.num_rows for name, split in splits.items()}
+    json.dump(findings, stdout)
+
+
+def _load_model(task: dict[str, Any]) -> dict[str, Any]:
     import torch
     from safetensors import safe_open
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -81,21 +95,11 @@ def main() -> None:
     model = AutoModelForCausalLM.from_pretrained(task["repo_id"], dtype=torch.float32, **where).eval()
     with safe_open(task["golden"], "pt") as golden:
         prompt = task["prompt"] or (golden.metadata() or {}).get("prompt", "")
-
-    rows = {}
-    if task["dataset_id"]:
-        from datasets import load_dataset
-
-        splits = load_dataset(task["dataset_id"], revision=task["dataset_revision"])
-        rows = {name: split.num_rows for name, split in splits.items()}
-
-    findings = {
+    return {
         "logits_max_abs_diff": _logits_difference(model, task["golden"]),
-        "dataset_rows": rows,
         "prompt": prompt,
         "sample": _sample(model, tokenizer, prompt, task["max_new_tokens"]) if prompt else "",
     }
-    json.dump(findings, stdout)
 
 
 if __name__ == "__main__":

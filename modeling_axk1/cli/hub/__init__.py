@@ -3,18 +3,18 @@
 import typer
 
 from modeling_axk1.cli.hub import accounts
+from modeling_axk1.cli.hub.proof import verify
 from modeling_axk1.cli.hub.release import card, check, export
 from modeling_axk1.cli.hub.server import serve
-from modeling_axk1.cli.hub.transport import publish, verify
+from modeling_axk1.cli.hub.transport import bundle, mirror, publish
 
 app = typer.Typer(help="Export, check, publish and verify a release; serve a hub of one's own.", no_args_is_help=True)
 
 for panel, commands in (
     ("Make a release", (export, card, check)),
-    ("Move and prove it", (publish, verify)),
+    ("Move and prove it", (publish, verify, mirror, bundle)),
     ("Serve a hub", (serve,)),
 ):
     for command in commands:
         app.command(rich_help_panel=panel)(command)
-
 app.add_typer(accounts.app, name="token", rich_help_panel="Serve a hub")
