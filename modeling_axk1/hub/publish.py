@@ -164,7 +164,7 @@ def _report(remote: Remote, item: Item, commit: str | None, difference: Differen
         commit=commit,
         tag=item.tag,
         uploaded=difference.uploaded,
-        unchanged=difference.unchanged,
+        unchanged=sorted(difference.unchanged),
         deleted=difference.deleted,
         dry_run=dry_run,
     )

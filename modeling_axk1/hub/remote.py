@@ -58,6 +58,11 @@ class RemoteFile:
     sha256: str | None
     blob_id: str
 
+    @property
+    def oid(self) -> str:
+        """By what the hub knows its bytes."""
+        return self.sha256 or self.blob_id
+
 
 class Remote:
     """The hub at `endpoint`; `token` goes to it and to no other host."""

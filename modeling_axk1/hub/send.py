@@ -24,10 +24,10 @@ _NOT_LISTED = {SUMS_FILE, SIGNATURE_FILE}
 
 @dataclass(frozen=True)
 class Difference:
-    """What a repository lacks of a source, holds the same, and holds too much: paths, sorted."""
+    """What a repository lacks of a source, holds the same (with the digest it gives), and holds too much."""
 
     uploaded: list[str]
-    unchanged: list[str]
+    unchanged: dict[str, str]
     deleted: list[str]
 
     @property
@@ -54,7 +54,7 @@ def check_source(source: Source) -> dict[str, str]:
 
 def compare(source: Source, remote: Mapping[str, RemoteFile], claims: Mapping[str, str]) -> Difference:
     """Compare every file with what a hub holds; only files of the same size, and not claimed otherwise, are read."""
-    unchanged = []
+    unchanged = {}
     candidates = {
         path: remote[path]
         for path, size in source.files.items()
@@ -72,10 +72,10 @@ def compare(source: Source, remote: Mapping[str, RemoteFile], claims: Mapping[st
             else:
                 same = git_id(iter([_small(source, path, claims)]), file.size) == file.blob_id
             if same:
-                unchanged.append(path)
+                unchanged[path] = file.oid
             advance(file.size, note=path)
     return Difference(
-        uploaded=sorted(source.files.keys() - set(unchanged)),
+        uploaded=sorted(source.files.keys() - unchanged.keys()),
         unchanged=unchanged,
         deleted=sorted(remote.keys() - source.files.keys()),
     )
@@ -106,13 +106,17 @@ def send(
         with progress_bar(f"sending {repo.id}", total=sum(sizes[path] for path in digests), in_bytes=True) as advance:
             upload(remote, repo, source, digests, transport, lambda amount, path: advance(amount, note=path))
 
+    expected = {**difference.unchanged, **digests}
+
     def lines() -> Iterator[dict[str, Any]]:
         # Deletions first: a folder may take the place of a file of the same name.
         for path in difference.deleted:
             yield {"key": "deletedFile", "value": {"path": path}}
         for path in regular:
-            content = base64.b64encode(_small(source, path, claims)).decode()
-            yield {"key": "file", "value": {"path": path, "content": content, "encoding": "base64"}}
+            content = _small(source, path, claims)
+            expected[path] = git_id(iter([content]), len(content))
+            encoded = base64.b64encode(content).decode()
+            yield {"key": "file", "value": {"path": path, "content": encoded, "encoding": "base64"}}
         for path, digest in digests.items():
             value = {"path": path, "algo": "sha256", "oid": digest, "size": sizes[path]}
             yield {"key": "lfsFile", "value": value}
@@ -120,18 +124,24 @@ def send(
     text = message or f"Publish {len(difference.uploaded)} changed and {len(difference.deleted)} deleted files"
     commit = remote.commit(repo, head, text, lines)
     if commit is None:
-        # Ours, whose answer was lost, or somebody else's.
-        commit = (remote.references(repo) or ({}, {}))[0].get(BRANCH, "")
-        if commit == head or not compare(source, remote.files(repo, commit), claims).equal:
-            raise HubError(
-                f"{repo.id} is at {commit[:12]} now, the commit was made for {head[:12]}: somebody else changed it; "
-                "look, and publish again"
-            )
-    left = compare(source, remote.files(repo, commit), claims)
-    if not left.equal:
-        wrong = sorted([*left.uploaded, *left.deleted])
+        commit = _ours(remote, repo, head, expected)
+    found = {path: file.oid for path, file in remote.files(repo, commit).items()}
+    wrong = sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
+    if wrong:
         raise HubError(f"{repo.id} does not hold what was sent: {wrong[0]} differs ({len(wrong)} in all); not tagged")
     return commit
+
+
+def _ours(remote: Remote, repo: Repo, head: str, expected: Mapping[str, str]) -> str:
+    """Return the commit that the branch is at instead of `head` if it is ours, whose answer was lost; else HubError."""
+    branches, _ = remote.references(repo) or ({}, {})
+    commit = branches.get(BRANCH, head)
+    if commit != head and {path: file.oid for path, file in remote.files(repo, commit).items()} == expected:
+        return commit
+    raise HubError(
+        f"{repo.id} is at {commit[:12]} now, the commit was made for {head[:12]}: somebody else changed it meanwhile; "
+        "look, and publish again"
+    )
 
 
 def _small(source: Source, path: str, claims: Mapping[str, str]) -> bytes:

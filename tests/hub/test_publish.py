@@ -1,6 +1,7 @@
 """publish(): a folder on a hub as one commit, then a tag, whatever happens in between."""
 
 import json
+import random
 import shutil
 import signal
 import subprocess
@@ -10,9 +11,13 @@ from pathlib import Path
 import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
+from modeling_axk1.checksums import write_sums
 from modeling_axk1.errors import HubError, UsageError
 from modeling_axk1.hub.publish import publish
+from modeling_axk1.hub.remote import Remote
+from modeling_axk1.hub.sources import FolderSource
 from tests.hub.conftest import files_of, fsck
+from tests.hub.releases import flip
 
 
 @pytest.fixture
@@ -87,18 +92,14 @@ class TestPublish:
     def test_a_hub_that_moved_on_meanwhile_is_not_overwritten(self, hub, name, folder, monkeypatch):
         publish(folder, name, endpoint=hub.endpoint, repo_type="model", tag="v0.1")
         (folder / "README.md").write_text("# Mine\n")
-        from huggingface_hub import HfApi
-
-        send = HfApi.create_commit
+        send = Remote.commit
 
         def beaten(self, *args, **kwargs):
-            monkeypatch.undo()
             hub.api.upload_file(path_or_fileobj=b"# Theirs\n", path_in_repo="README.md", repo_id=name)
             return send(self, *args, **kwargs)
 
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(HfApi, "create_commit", beaten)
-        with pytest.raises(HubError, match="the commit was made for"):
+        monkeypatch.setattr(Remote, "commit", beaten)
+        with pytest.raises(HubError, match="somebody else changed it meanwhile"):
             publish(folder, name, endpoint=hub.endpoint, repo_type="model", tag="v0.2")
         assert tags_of(hub, name).keys() == {"v0.1"}
 
@@ -119,19 +120,86 @@ class TestDryRun:
         assert tags_of(hub, name).keys() == {"v0.1"}
 
 
-# The publishing process is killed for real, by itself, before or after one of the client's calls.
+class TestSums:
+    """SHA256SUMS is what a release says of itself; its word is proven, never taken."""
+
+    @pytest.fixture
+    def release(self, folder) -> Path:
+        write_sums(folder)
+        return folder
+
+    @pytest.mark.parametrize("path", ["model.safetensors", "한글 이름.txt", "tokenizer.json"])
+    def test_a_file_that_is_not_what_it_says_is_never_tagged(self, hub, name, release, path):
+        flip(release / path)
+        with pytest.raises(HubError, match=path):
+            publish(release, f"{name}-{len(path)}", endpoint=hub.endpoint, repo_type="model", tag="v0.1")
+        assert tags_of(hub, f"{name}-{len(path)}") == {}
+
+    @pytest.mark.parametrize("path", ["model.safetensors", "한글 이름.txt"])
+    def test_also_when_the_hub_holds_the_right_one_already(self, hub, name, release, path):
+        name += f"-{len(path)}"
+        publish(release, name, endpoint=hub.endpoint, repo_type="model", tag="v0.1")
+        flip(release / path)
+        with pytest.raises(HubError, match=path):
+            publish(release, name, endpoint=hub.endpoint, repo_type="model", tag="v0.2")
+        assert tags_of(hub, name).keys() == {"v0.1"}
+
+    def test_files_that_it_lists_otherwise(self, hub, name, release):
+        (release / "extra").write_text("x")
+        with pytest.raises(HubError, match="extra is not in SHA256SUMS; nothing was sent"):
+            publish(release, name, endpoint=hub.endpoint, repo_type="model", tag="v0.1")
+        (release / "extra").unlink()
+        (release / "model.safetensors").unlink()
+        with pytest.raises(HubError, match=r"model\.safetensors is missing; nothing was sent"):
+            publish(release, name, endpoint=hub.endpoint, repo_type="model", tag="v0.1")
+        assert not hub.api.repo_exists(name)
+
+    def test_every_byte_of_a_listed_large_file_is_read_once(self, hub, name, release, monkeypatch):
+        read: dict[str, int] = {}
+        before = FolderSource.read
+
+        def counted(self, path, start=0):
+            for chunk in before(self, path, start):
+                read[path] = read.get(path, 0) + len(chunk)
+                yield chunk
+
+        monkeypatch.setattr(FolderSource, "read", counted)
+        (release / "large.bin").write_bytes(random.Random(0).randbytes(11_000_000))
+        write_sums(release)
+        publish(release, name, endpoint=hub.endpoint, repo_type="model", tag="v0.1")
+        assert read["large.bin"] == 11_000_000
+
+    def test_a_file_that_changes_while_it_is_sent(self, hub, name, release, monkeypatch):
+        before = FolderSource.read
+
+        def changing(self, path, start=0):
+            for chunk in before(self, path, start):
+                if path == "model.safetensors":
+                    flip(release / path)
+                yield chunk
+
+        (release / "model.safetensors").write_bytes(random.Random(1).randbytes(3_000_000))
+        write_sums(release)
+        monkeypatch.setattr(FolderSource, "read", changing)
+        with pytest.raises(HubError, match=r"model\.safetensors (changed while it was read|must have SHA-256)"):
+            publish(release, name, endpoint=hub.endpoint, repo_type="model", tag="v0.1")
+        assert tags_of(hub, name) == {}
+
+
+# The publishing process is killed for real, by itself, before or after one of its calls.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from huggingface_hub import HfApi
+from modeling_axk1.hub import remote, send
 from modeling_axk1.hub.publish import publish
 when, method, folder, name, endpoint = sys.argv[1:]
-call = getattr(HfApi, method)
+place = remote.Remote if hasattr(remote.Remote, method) else send
+call = getattr(place, method)
 def killed(*args, **kwargs):
     if when == "after":
         call(*args, **kwargs)
     os.kill(os.getpid(), signal.SIGKILL)
-setattr(HfApi, method, killed)
+setattr(place, method, killed)
 publish(Path(folder), name, endpoint=endpoint, repo_type="model", tag="v0.1")
 """
 
@@ -139,12 +207,12 @@ publish(Path(folder), name, endpoint=endpoint, repo_type="model", tag="v0.1")
 @pytest.mark.parametrize(
     ("when", "method"),
     [
-        ("before", "create_repo"),
-        ("after", "create_repo"),
-        ("after", "preupload_lfs_files"),  # large files are up, the commit is not
-        ("after", "create_commit"),
-        ("before", "create_tag"),
-        ("after", "create_tag"),
+        ("before", "create"),
+        ("after", "create"),
+        ("after", "upload"),  # large files are up, the commit is not
+        ("after", "commit"),
+        ("before", "tag"),
+        ("after", "tag"),
     ],
 )
 def test_a_killed_publish_is_completed_by_running_it_again(hub, folder, tmp_path, when, method):
@@ -152,7 +220,7 @@ def test_a_killed_publish_is_completed_by_running_it_again(hub, folder, tmp_path
     killed = subprocess.run([sys.executable, "-c", KILLED, when, method, str(folder), name, hub.endpoint])
     assert killed.returncode == -signal.SIGKILL
     if hub.api.repo_exists(name) and tags_of(hub, name):
-        assert (when, method) == ("after", "create_tag")
+        assert (when, method) == ("after", "tag")
     publish(folder, name, endpoint=hub.endpoint, repo_type="model", tag="v0.1")
     assert downloaded(hub, name, "v0.1", tmp_path) == files_of(folder)
     assert commits_of(hub, name) == 1
