@@ -17,6 +17,7 @@ from modeling_axk1.hub.client import REPOSITORY_TYPES, check_endpoint
 from modeling_axk1.hub.release_set import RepositoryType
 
 ATTEMPTS = 8
+ATTEMPTS_AT_500 = 4  # the hub is there and cannot: seldom a matter of time
 FIRST_WAIT = 0.25  # seconds before the second attempt, doubled before each further one: half a minute in all
 LONGEST_WAIT = 60.0  # however long a hub asks us to wait
 TIMEOUT = (10.0, 300.0, 60.0, None)  # connect, read (a hub may take its time to store 5 GB), write, pool
@@ -89,6 +90,10 @@ class Remote:
 
     def resolve(self, repo: Repo, revision: str) -> str:
         """Return the commit that a tag, branch or commit id names; raises HubError when it names nothing."""
+        references = self.references(repo)
+        for names in reversed(references or ()):
+            if revision in names:
+                return names[revision]
         answer = self._call("GET", f"{repo.api}/revision/{quote(revision, safe='')}", what=f"{repo.id} {revision}")
         commit = self._json(answer).get("sha")
         if not isinstance(commit, str) or not commit.isalnum():
@@ -235,7 +240,7 @@ class Remote:
         url = place if urlsplit(place).scheme else f"{self.endpoint}/{place}"
         own = urlsplit(url)[:2] == urlsplit(self.endpoint)[:2]
         sent = {**build_hf_headers(token=(self.token if own else None) or False), **(headers or {})}
-        tried = 0
+        tried, attempts = 0, ATTEMPTS
         while True:
             wait, final = 0.0, False
             try:
@@ -248,6 +253,7 @@ class Remote:
                 reason = self._said(answer)
                 final = answer.status_code not in (408, 425, 429) and answer.status_code < 500
                 final = final or answer.status_code in (501, 507)  # asking again makes no difference
+                attempts = ATTEMPTS_AT_500 if answer.status_code == 500 else ATTEMPTS
                 asked = answer.headers.get("retry-after", "")
                 wait = float(asked) if asked.isascii() and asked.isdigit() else 0.0
             except (HTTPError, ConnectionError) as error:
@@ -257,7 +263,7 @@ class Remote:
                 raise HubError(f"{self.endpoint} refused {what}: {reason}")
             if not self._answered and tried == 2:  # nobody is there: a person waits for this line
                 raise HubError(f"cannot reach the hub at {self.endpoint}: {reason}")
-            if tried == ATTEMPTS:
+            if tried >= attempts:
                 raise HubError(f"{self.endpoint} failed at {what}, tried {tried} times: {reason}")
             time.sleep(min(max(wait, FIRST_WAIT * 2 ** (tried - 1)), LONGEST_WAIT))
 

@@ -21,7 +21,11 @@ def make_set(folder: Path, key: Path | None = None, tag: str = "v0.1") -> Path:
     members = []
     for kind, name, files in (
         ("dataset", "team/text", {"data/train.parquet": b"PAR1" + bytes(5_000), "stats.json": b"{}\n"}),
-        ("model", "team/nano", {"model.safetensors": bytes(range(256)) * 4_000, "config.json": b"{}\n", "말.txt": b"x"}),
+        (
+            "model",
+            "team/nano",
+            {"model.safetensors": bytes(range(256)) * 4_000, "config.json": b"{}\n", "말.txt": b"x"},
+        ),
     ):
         place = f"{kind}s/{name}"
         (folder / place).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Kill -9 at random times, of who publishes and of the hub: what comes out in the end is what would have come at once."""
+"""Kill -9 at random times, of who publishes and of the hub: the end is what it would have been without."""
 
 import multiprocessing
 import os
