@@ -130,6 +130,9 @@ def _check_snapshot(
 def _check_signature(snapshot: Path, found: dict[Path, _Digests], key: Path, where: str, proof: Proof) -> None:
     from modeling_axk1.weights.sign import read_signature
 
+    if not (snapshot / SIGNATURE_FILE).exists():
+        proof.unchecked.append(f"{SIGNATURE_FILE} of {where[1:-1]} was never downloaded")
+        return
     try:
         signed = read_signature(Folder(snapshot), key).digests
     except UsageError:

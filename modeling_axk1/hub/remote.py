@@ -8,6 +8,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -23,6 +24,7 @@ LONGEST_WAIT = 60.0  # however long a hub asks us to wait
 TIMEOUT = (10.0, 300.0, 60.0, None)  # connect, read (a hub may take its time to store 5 GB), write, pool
 
 BRANCH = "main"
+MOST_FILES = 1_000_000
 _PAGE_FILES = 256
 _LFS = "application/vnd.git-lfs+json"
 
@@ -85,8 +87,9 @@ class Remote:
         if answer.status_code == 404:
             return None
         refs = self._json(answer)
-        found = [{ref["name"]: ref["targetCommit"] for ref in refs.get(kind, ())} for kind in ("branches", "tags")]
-        return found[0], found[1]
+        with self._expecting("references"):
+            branches = {str(ref["name"]): str(ref["targetCommit"]) for ref in refs["branches"]}
+            return branches, {str(ref["name"]): str(ref["targetCommit"]) for ref in refs["tags"]}
 
     def resolve(self, repo: Repo, revision: str) -> str:
         """Return the commit that a tag, branch or commit id names; raises HubError when it names nothing."""
@@ -107,10 +110,12 @@ class Remote:
         place = f"{tree}?recursive=true"
         while place:
             answer = self._call("GET", place, what=f"the files of {repo.id}")
-            for entry in self._json(answer, list):
-                if entry.get("type") == "file" and entry["path"] != ".gitattributes":
-                    large = entry.get("lfs") or {}
-                    found[entry["path"]] = RemoteFile(entry["size"], large.get("oid"), entry["oid"])
+            with self._expecting("files"):
+                for entry in self._json(answer, list):
+                    if entry["type"] == "file" and entry["path"] != ".gitattributes":
+                        found[str(entry["path"])] = _described(entry)
+            if len(found) > MOST_FILES:
+                raise HubError(f"{repo.id} must hold at most {MOST_FILES:,} files")
             following = answer.links.get("next", {}).get("url")
             # Only the query of the next page's address: a mirror passes on that of the hub it mirrors.
             after = f"{tree}?{urlsplit(following).query}" if following else ""
@@ -142,12 +147,13 @@ class Remote:
                 ]
             }
             answer = self._call("POST", f"{repo.api}/preupload/{BRANCH}", json_body=body, what=repo.id)
-            for item in self._json(answer)["files"]:
-                if item.get("shouldIgnore"):
-                    raise HubError(f"{repo.id} ignores {item['path']} by its .gitignore; a release is published whole")
-                # An empty file is never a large one: object stores refuse it.
-                if item["uploadMode"] == "lfs" and files[item["path"]]:
-                    large.add(item["path"])
+            with self._expecting("upload modes"):
+                for item in self._json(answer)["files"]:
+                    if item.get("shouldIgnore"):
+                        raise HubError(f"{repo.id} ignores {item['path']} by its .gitignore; a release is sent whole")
+                    # An empty file is never a large one: object stores refuse it.
+                    if item["uploadMode"] == "lfs" and files[item["path"]]:
+                        large.add(item["path"])
         return large
 
     def uploads(self, repo: Repo, digests: Mapping[str, int]) -> dict[str, dict[str, Any]]:
@@ -169,11 +175,12 @@ class Remote:
                 headers={"accept": _LFS, "content-type": _LFS},
                 what=repo.id,
             )
-            for item in self._json(answer)["objects"]:
-                if "error" in item:
-                    raise HubError(self._line(f"{self.endpoint} refused a large file: {item['error'].get('message')}"))
-                if "upload" in (item.get("actions") or {}):
-                    wanted[item["oid"]] = item["actions"]
+            with self._expecting("LFS objects"):
+                for item in self._json(answer)["objects"]:
+                    if "error" in item:
+                        raise HubError(self._line(f"{self.endpoint} refused a large file: {item['error']['message']}"))
+                    if "upload" in (item.get("actions") or {}):
+                        wanted[item["oid"]] = item["actions"]
         return wanted
 
     def put(self, url: str, headers: Mapping[str, str], body: Callable[[], Iterator[bytes]], size: int) -> Any:
@@ -200,7 +207,8 @@ class Remote:
         answer = self._call(
             "POST", f"{repo.api}/commit/{BRANCH}", content=body, headers=ndjson, accept={409, 412}, what=repo.id
         )
-        return None if answer.status_code in (409, 412) else str(self._json(answer)["commitOid"])
+        with self._expecting("a commit"):
+            return None if answer.status_code in (409, 412) else str(self._json(answer)["commitOid"])
 
     def check_card(self, card: str, repo: Repo) -> None:
         """Have the hub check the card's front matter; raises HubError with what it says is wrong."""
@@ -267,9 +275,17 @@ class Remote:
                 raise HubError(f"{self.endpoint} failed at {what}, tried {tried} times: {reason}")
             time.sleep(min(max(wait, FIRST_WAIT * 2 ** (tried - 1)), LONGEST_WAIT))
 
+    @contextmanager
+    def _expecting(self, what: str) -> Iterator[None]:
+        """Turn an answer of another shape than a hub's into one line."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise HubError(f"{self.endpoint} must answer with {what} as a hub does: is it one?") from None
+
     def _json(self, answer: Any, kind: type = dict) -> Any:
         try:
-            value = answer.json()
+            value = json.loads(self._clean(answer.text))
         except ValueError:
             value = None
         if not isinstance(value, kind):
@@ -280,12 +296,24 @@ class Remote:
         said = answer.headers.get("x-error-message")
         if not said:
             try:
-                said = answer.json()["error"]
+                said = json.loads(answer.text)["error"]
             except (ValueError, KeyError, TypeError):
                 said = f"HTTP status {answer.status_code}"
         return self._line(str(said))
 
     def _line(self, text: str) -> str:
         """Return what a hub or the connection said: one line, not long, never with the token in it."""
-        text = text.replace(self.token, "***") if self.token else text
-        return " ".join(text.split())[:500]
+        return " ".join(self._clean(text).split())[:500]
+
+    def _clean(self, text: str) -> str:
+        """Return what a hub said without the token, which it may repeat in whatever it answers."""
+        return text.replace(self.token, "***") if self.token else text
+
+
+def _described(entry: dict[str, Any]) -> RemoteFile:
+    """Return a file of a listing; raises ValueError for what is none."""
+    large = entry.get("lfs") or {}
+    digest, size = large.get("oid"), entry["size"]
+    if type(size) is not int or size < 0 or not isinstance(entry["oid"], str) or not isinstance(digest, str | None):
+        raise ValueError
+    return RemoteFile(size, digest, entry["oid"])

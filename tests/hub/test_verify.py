@@ -5,62 +5,25 @@ import json
 from pathlib import Path
 from shutil import copytree
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from modeling_axk1.checksums import write_sums
 from modeling_axk1.errors import HubError
 from modeling_axk1.files import file_digests
 from modeling_axk1.hub.publish import publish
 from modeling_axk1.hub.verify import verify
-
-WORDS = ["<unk>", "a", "model", "that", "speaks", "softly"]
-
-
-def write_manifest(folder: Path) -> None:
-    lines = [f"{digest}  {path}\n" for path, digest in file_digests(folder).items() if path != "SHA256SUMS"]
-    (folder / "SHA256SUMS").write_text("".join(lines))
+from tests.hub.releases import make_dataset, make_model
 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory) -> Path:
-    """A model folder with tokenizer, recorded logits, card and manifest."""
-    folder = tmp_path_factory.mktemp("release")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(WORDS), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, bos_token_id=None, eos_token_id=None,
-    )  # fmt: skip
-    model = LlamaForCausalLM(config).eval()
-    model.save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
-    input_ids = torch.tensor([[1, 2, 3], [4, 5, 1]])
-    with torch.no_grad():
-        logits = model(input_ids=input_ids).logits
-    (folder / "golden").mkdir()
-    golden = {"input_ids": input_ids, "logits": logits}
-    save_file(golden, folder / "golden" / "logits.safetensors", metadata={"prompt": "a model"})
-    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
-    write_manifest(folder)
-    return folder
+    return make_model(tmp_path_factory.mktemp("release"))
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("dataset")
-    (folder / "data").mkdir()
-    for split, rows in (("train", 5), ("test", 2)):
-        table = pa.table({"text": [f"{split} {row}" for row in range(rows)]})
-        pq.write_table(table, folder / "data" / f"{split}-00000-of-00001.parquet")
-    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A dataset\n")
-    write_manifest(folder)
-    return folder
+    return make_dataset(tmp_path_factory.mktemp("dataset"))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +56,7 @@ def test_recorded_logits_that_the_model_does_not_give(hub, release, tmp_path):
     golden = load_file(folder / "golden" / "logits.safetensors")
     golden["logits"][1, 2, 3] += 1e-3
     save_file(golden, folder / "golden" / "logits.safetensors", metadata={"prompt": "a model"})
-    write_manifest(folder)
+    write_sums(folder)
     publish(folder, "team/other-logits", endpoint=hub.endpoint, repo_type="model", tag="v0.1")
     with pytest.raises(HubError, match=r"logits must be within 1e-05 of the recorded ones, got 0\.001"):
         verify("team/other-logits", endpoint=hub.endpoint, revision="v0.1", max_new_tokens=1)
@@ -110,7 +73,7 @@ def test_a_model_that_needs_this_package_does_not_pass(hub, release, tmp_path):
         "from transformers import LlamaConfig as OursConfig\n"
         "importlib.import_module('modeling_axk1')\n"
     )
-    write_manifest(folder)
+    write_sums(folder)
     publish(folder, "team/needs-us", endpoint=hub.endpoint, repo_type="model", tag="v0.1")
     rule = "does not load without this package: ModuleNotFoundError: No module named 'modeling_axk1'"
     with pytest.raises(HubError, match=rule):
@@ -136,7 +99,7 @@ class TestDamage:
         publish(tmp_path, "team/bare", endpoint=hub.endpoint, repo_type="model", tag="v1")
         with pytest.raises(HubError, match="team/bare has no SHA256SUMS"):
             verify("team/bare", endpoint=hub.endpoint, revision="v1")
-        write_manifest(tmp_path)
+        write_sums(tmp_path)
         publish(tmp_path, "team/bare", endpoint=hub.endpoint, repo_type="model", tag="v2")
         with pytest.raises(HubError, match=r"golden/logits\.safetensors is missing"):
             verify("team/bare", endpoint=hub.endpoint, revision="v2")

@@ -62,7 +62,7 @@ def verify(
         from modeling_axk1.hub.verify import verify_here
 
         _say_proofs(verify_here(Path(what), key=key), as_json=as_json)
-    elif stream or Path(what).exists():
+    elif stream or what.startswith("datasets/") or _release_of(what):
         _verify_several(what, origin, revision, key, stream=stream, fresh=fresh, as_json=as_json)
     elif revision is None:
         raise UsageError(f"--revision must say which tag of {what} to prove")
@@ -87,6 +87,12 @@ def verify(
         _say_loaded(report)
 
 
+def _release_of(what: str) -> Path | None:
+    """Return the folder of the release set that `what` names, by itself or by its release.json."""
+    folder = Path(what).parent if Path(what).name == "release.json" else Path(what)
+    return folder if (folder / "release.json").is_file() else None
+
+
 def _verify_several(
     what: str, origin: str, revision: str | None, key: Path | None, *, stream: bool, fresh: bool, as_json: bool
 ) -> None:
@@ -95,8 +101,8 @@ def _verify_several(
     from modeling_axk1.hub.remote import Remote
     from modeling_axk1.hub.verify import verify_set
 
-    place = Path(what)
-    release = read_release(place.parent if place.is_file() else place) if place.exists() else None
+    folder = _release_of(what)
+    release = read_release(folder) if folder else None
     if release is None and revision is None:
         raise UsageError(f"--revision must say which tag of {what} to prove")
     pins = pins_of(release) if release else [parse_pin(f"{what}@{revision}")]
