@@ -6,14 +6,15 @@ each hub makes its own commits.
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from modeling_axk1.checksums import SUMS_FILE
 from modeling_axk1.errors import HubError, UsageError
 from modeling_axk1.files import atomic_write, atomic_write_text
+from modeling_axk1.hub.crew import Crew
 from modeling_axk1.hub.publish import Item, PublishReport, publish_all
 from modeling_axk1.hub.release_set import RELEASE_FILE, Member, ReleaseSet, folder_of
 from modeling_axk1.hub.remote import Remote, Repo
@@ -148,6 +149,7 @@ def _missing(source: RemoteSource, folder: Path, claims: dict[str, str]) -> list
 def _fetch(source: RemoteSource, folder: Path, paths: list[str], claims: dict[str, str]) -> None:
     total = sum(source.files[path] for path in paths)
     with progress_bar(f"fetching {source.name}", total=total, in_bytes=True) as advance:
+        crew = Crew(_AT_ONCE, advance)
 
         def fetch(path: str) -> None:
             digest = hashlib.sha256()
@@ -155,14 +157,9 @@ def _fetch(source: RemoteSource, folder: Path, paths: list[str], claims: dict[st
                 for chunk in source.read(path):
                     digest.update(chunk)
                     file.write(chunk)
-                    advance(len(chunk), note=path)
+                    crew.moved(len(chunk), path)
                 source.proven(path, digest.hexdigest())
                 if claims.get(path, digest.hexdigest()) != digest.hexdigest():
                     raise HubError(f"{source.name}: {path} is damaged: it is not what {SUMS_FILE} says")
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            try:
-                list(pool.map(fetch, paths))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        crew.run(partial(fetch, path) for path in paths)

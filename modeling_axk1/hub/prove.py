@@ -3,13 +3,14 @@
 import hashlib
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from modeling_axk1.checksums import SUMS_FILE, parse_sums
 from modeling_axk1.errors import HubError, UsageError, WeightsError
+from modeling_axk1.hub.crew import Crew
 from modeling_axk1.hub.record import Record
 from modeling_axk1.hub.remote_source import RemoteSource
 from modeling_axk1.hub.sources import Source, read_text
@@ -113,6 +114,7 @@ def _digests(source: Source, record: Record | None, proof: Proof) -> tuple[dict[
     left = sorted(source.files.keys() - known.keys(), key=lambda path: -source.files[path])
     total = sum(source.files[path] for path in left)
     with progress_bar(f"proving {source.name}", total=total, in_bytes=True) as advance:
+        crew = Crew(CONNECTIONS, advance)
 
         def read(path: str) -> tuple[str, str | None]:
             sha256 = hashlib.sha256()
@@ -123,7 +125,7 @@ def _digests(source: Source, record: Record | None, proof: Proof) -> tuple[dict[
                     sha256.update(chunk)
                     if by_git:
                         sha1.update(chunk)
-                    advance(len(chunk), note=path)
+                    crew.moved(len(chunk), path)
                 source.proven(path, sha256.hexdigest())
                 if isinstance(source, RemoteSource) and by_git and sha1.hexdigest() != source.listing[path].blob_id:
                     raise HubError(f"{path} is damaged: it is not git's object {source.listing[path].blob_id}")
@@ -134,12 +136,7 @@ def _digests(source: Source, record: Record | None, proof: Proof) -> tuple[dict[
                 record.add(path, sha256.hexdigest())
             return path, sha256.hexdigest()
 
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            try:
-                found = {path: digest for path, digest in pool.map(read, left) if digest}
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        found = {path: digest for path, digest in crew.run(partial(read, path) for path in left) if digest}
     return known | found, unread
 
 

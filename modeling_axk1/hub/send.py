@@ -104,7 +104,7 @@ def send(
     digests = {path: claims.get(path) or source.digest(path) for path in sorted(large)}
     if digests:
         with progress_bar(f"sending {repo.id}", total=sum(sizes[path] for path in digests), in_bytes=True) as advance:
-            upload(remote, repo, source, digests, transport, lambda amount, path: advance(amount, note=path))
+            upload(remote, repo, source, digests, transport, advance)
 
     expected = {**difference.unchanged, **digests}
 

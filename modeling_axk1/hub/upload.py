@@ -9,7 +9,6 @@ import hashlib
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -17,11 +16,13 @@ from typing import Any, Literal
 
 from modeling_axk1.errors import HubError
 from modeling_axk1.hub.client import calling
+from modeling_axk1.hub.crew import Crew
 from modeling_axk1.hub.remote import Remote, Repo
 from modeling_axk1.hub.sources import FolderSource, Source
+from modeling_axk1.progress import Advance
 
 Transport = Literal["lfs", "xet"]
-Advance = Callable[[int, str], None]
+Moved = Callable[[int, str], None]
 
 _AT_ONCE = 4  # files on their way: one connection seldom fills a fast line
 
@@ -32,47 +33,37 @@ def upload(
     """Make the hub hold the large files `digests` ({path: SHA-256}) of `source`; what it has already is not sent.
 
     A digest that was only claimed is proven: by the bytes as they are sent, or by reading a file that is not sent.
-    `advance` is told the bytes that are done, with the path. Raises HubError naming the file.
+    `advance` is told the bytes that are done, with the path as its note. Raises HubError naming the file.
     """
+    # The library for xet uses threads of its own.
+    crew = Crew(1 if transport == "xet" else _AT_ONCE, advance)
     sizes = {digests[path]: source.files[path] for path in digests}
     wanted = remote.uploads(repo, sizes)
     sent: set[str] = set()
     tasks: list[Callable[[], None]] = []
     for path, digest in digests.items():
         if digest not in wanted or digest in sent:
-            tasks.append(partial(_prove, source, path, digest, advance))
+            tasks.append(partial(_prove, source, path, digest, crew.moved))
         elif transport == "xet":
-            tasks.append(partial(_send_xet, remote, repo, source, path, digest, advance))
+            tasks.append(partial(_send_xet, remote, repo, source, path, digest, crew.moved))
         else:
-            tasks.append(partial(_send, remote, source, path, digest, wanted[digest], advance))
+            tasks.append(partial(_send, remote, source, path, digest, wanted[digest], crew.moved))
         sent.add(digest)
-    _run(tasks, 1 if transport == "xet" else _AT_ONCE)
+    crew.run(tasks)
 
 
-def _run(tasks: list[Callable[[], None]], workers: int) -> None:
-    """Run the tasks; the first that fails ends all that have not begun."""
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(task) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _prove(source: Source, path: str, digest: str, advance: Advance) -> None:
+def _prove(source: Source, path: str, digest: str, moved: Moved) -> None:
     got = source.digest(path)
     if got != digest:
         raise HubError(f"{source.name}: {path} must have SHA-256 {digest}, as SHA256SUMS says, got {got}")
-    advance(source.files[path], path)
+    moved(source.files[path], path)
 
 
-def _send(remote: Remote, source: Source, path: str, digest: str, actions: Mapping[str, Any], advance: Advance) -> None:
+def _send(remote: Remote, source: Source, path: str, digest: str, actions: Mapping[str, Any], moved: Moved) -> None:
     upload, verify = actions["upload"], actions.get("verify")
     header = {str(key): str(value) for key, value in (upload.get("header") or {}).items()}
     size = source.files[path]
-    meter = _Meter(path, advance)
+    meter = _Meter(path, moved)
     if part_bytes := header.get("chunk_size"):
         _send_parts(remote, source, path, digest, upload["href"], header, int(part_bytes), meter)
     else:
@@ -150,8 +141,8 @@ def _held_back(chunks: Iterator[bytes], hashed: Any, expected: str | None, path:
 class _Meter:
     """Counts what is sent of one file; an attempt that is made again does not count twice."""
 
-    def __init__(self, path: str, advance: Advance) -> None:
-        self._path, self._advance, self._counted = path, advance, 0
+    def __init__(self, path: str, moved: Moved) -> None:
+        self._path, self._moved, self._counted = path, moved, 0
         self._lock = threading.Lock()
 
     def attempt(self, chunks: Iterator[bytes], start: int) -> Iterator[bytes]:
@@ -161,10 +152,10 @@ class _Meter:
             with self._lock:
                 new = max(start - self._counted, 0)
                 self._counted += new
-            self._advance(new, self._path)
+            self._moved(new, self._path)
 
 
-def _send_xet(remote: Remote, repo: Repo, source: Source, path: str, digest: str, advance: Advance) -> None:
+def _send_xet(remote: Remote, repo: Repo, source: Source, path: str, digest: str, moved: Moved) -> None:
     if isinstance(source, FolderSource):
         _send_file(remote, repo, source.lend(path), path, digest)
     else:
@@ -174,7 +165,7 @@ def _send_xet(remote: Remote, repo: Repo, source: Source, path: str, digest: str
             file.flush()
             _send_file(remote, repo, Path(file.name), path, digest)
     source.proven(path, digest)
-    advance(source.files[path], path)
+    moved(source.files[path], path)
 
 
 def _send_file(remote: Remote, repo: Repo, file: Path, path: str, digest: str) -> None:

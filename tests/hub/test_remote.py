@@ -266,7 +266,14 @@ class TestParts:
                 "upload": {"href": f"{store.endpoint}/complete", "header": header}}}]})),
         )  # fmt: skip
         moved: list[int] = []
-        upload(Remote(hub.endpoint), REPO, source, {"x.bin": digest}, "lfs", lambda n, path: moved.append(n))
+        upload(
+            Remote(hub.endpoint),
+            REPO,
+            source,
+            {"x.bin": digest},
+            "lfs",
+            lambda amount=1, note=None: moved.append(amount),
+        )
         assert [path for _, path, _ in store.asked] == ["/part/1", "/part/2", "/part/3", "/complete"]
         assert [headers["content-length"] for _, _, headers in store.asked[:3]] == ["1000", "1000", "560"]
         assert sum(moved) == len(content)

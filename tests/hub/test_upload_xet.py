@@ -71,7 +71,7 @@ def test_a_file_of_a_folder(xet_hub, tmp_path):
     source = FolderSource(make_set(tmp_path / "set") / "models/team/nano")
     digest = source.digest(FILE)
     moved: list[int] = []
-    upload(remote, REPO, source, {FILE: digest}, "xet", lambda amount, path: moved.append(amount))
+    upload(remote, REPO, source, {FILE: digest}, "xet", lambda amount=1, note=None: moved.append(amount))
     assert stored(store) > 0
     assert sum(moved) == source.files[FILE]
 
@@ -82,7 +82,7 @@ def test_a_file_of_a_bundle_passes_through_a_temporary_one(xet_hub, tmp_path, mo
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     bundle(make_set(tmp_path / "set"), tmp_path / "release.tar")
     source = Bundle(tmp_path / "release.tar").source("models/team/nano")
-    upload(remote, REPO, source, {FILE: source.digest(FILE)}, "xet", lambda amount, path: None)
+    upload(remote, REPO, source, {FILE: source.digest(FILE)}, "xet", lambda amount=1, note=None: None)
     assert stored(store) > 0
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -91,4 +91,4 @@ def test_bytes_that_are_not_the_announced_ones(xet_hub, tmp_path):
     remote, _ = xet_hub
     source = FolderSource(make_set(tmp_path / "set") / "models/team/nano")
     with pytest.raises(HubError, match=f"{FILE} must have SHA-256 {'0' * 64}, as was announced"):
-        upload(remote, REPO, source, {FILE: "0" * 64}, "xet", lambda amount, path: None)
+        upload(remote, REPO, source, {FILE: "0" * 64}, "xet", lambda amount=1, note=None: None)

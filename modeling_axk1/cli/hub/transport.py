@@ -86,7 +86,7 @@ def mirror(
     tags come last. Killed, it goes on where it was; run again, it sends
     nothing. Tags mean the same on both hubs, commit ids do not. A folder
     becomes a release set, as `axk1 hub publish` and `bundle` take it.
-    HF_TOKEN goes to the hub it is sent to; AXK1_FROM_TOKEN to the first one.
+    Of two hubs the far one gets HF_TOKEN, the first one AXK1_FROM_TOKEN.
 
     Example: axk1 hub mirror me/nano@v0.1 datasets/me/text@v0.1 --from http://127.0.0.1:8000 --to http://127.0.0.1:9000
     """
@@ -99,8 +99,9 @@ def mirror(
         raise UsageError("say what to copy: either NAMESPACE/NAME@TAG ..., or --release")
     known = read_release(release.parent if release.is_file() else release) if release else None
     pins = mirrors.pins_of(known) if known else [mirrors.parse_pin(text) for text in what or ()]
-    source = Remote(origin, origin_token())
-    if "://" in to:
+    to_hub = "://" in to
+    source = Remote(origin, origin_token() or (None if to_hub else token()))
+    if to_hub:
         reports = mirrors.mirror(
             pins, source, Remote(to, token()), release=known, dry_run=dry_run, transport=transport.value
         )
