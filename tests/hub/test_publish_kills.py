@@ -39,16 +39,19 @@ class KillableHub:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "modeling_axk1.hub.server", str(self.root), str(self.port)]
+        command = [sys.executable, "-m", "modeling_axk1", "hub", "serve"]
+        # A group of its own, so that a hub of several processes is killed as a whole.
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            [*command, "--root", str(self.root), "--port", str(self.port)],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
-        assert self.process.stdout.readline().startswith("serving")
+        assert self.endpoint in self.process.stdout.readline()
 
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        self.process.stdin.close()
         self.process.stdout.close()
 
     def folder(self, member: Member) -> Path:
