@@ -17,8 +17,9 @@ from modeling_axk1.files import atomic_write, atomic_write_text
 from modeling_axk1.hub.crew import Crew
 from modeling_axk1.hub.publish import Item, PublishReport, publish_all
 from modeling_axk1.hub.release_set import RELEASE_FILE, Member, ReleaseSet, folder_of
-from modeling_axk1.hub.remote import Remote, Repo
+from modeling_axk1.hub.remote import Remote
 from modeling_axk1.hub.remote_source import RemoteSource
+from modeling_axk1.hub.repo import Repo
 from modeling_axk1.hub.send import check_source
 from modeling_axk1.hub.sets import check_sums
 from modeling_axk1.hub.sources import FolderSource

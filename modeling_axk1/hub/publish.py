@@ -11,7 +11,8 @@ from typing import Any
 
 from modeling_axk1.errors import ReleasedTagError
 from modeling_axk1.hub.release_set import RepositoryType
-from modeling_axk1.hub.remote import BRANCH, Remote, Repo
+from modeling_axk1.hub.remote import BRANCH, Remote
+from modeling_axk1.hub.repo import Repo
 from modeling_axk1.hub.send import Difference, check_source, compare, send
 from modeling_axk1.hub.sets import open_set
 from modeling_axk1.hub.sources import FolderSource, Source

@@ -9,13 +9,12 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from modeling_axk1.errors import HubError, ReleasedTagError, UsageError
-from modeling_axk1.hub.client import REPOSITORY_TYPES, check_endpoint
-from modeling_axk1.hub.release_set import RepositoryType
+from modeling_axk1.errors import HubError, ReleasedTagError
+from modeling_axk1.hub.client import check_endpoint
+from modeling_axk1.hub.repo import RemoteFile, Repo, described
 
 ATTEMPTS = 8
 ATTEMPTS_AT_500 = 4  # the hub is there and cannot: seldom a matter of time
@@ -27,44 +26,6 @@ BRANCH = "main"
 MOST_FILES = 1_000_000
 _PAGE_FILES = 256
 _LFS = "application/vnd.git-lfs+json"
-
-
-@dataclass(frozen=True)
-class Repo:
-    """A repository on any hub."""
-
-    type: RepositoryType
-    id: str
-
-    def __post_init__(self) -> None:
-        if self.type not in REPOSITORY_TYPES:
-            raise UsageError(f"repo_type must be one of {REPOSITORY_TYPES}, got {self.type!r}")
-        if self.id.count("/") != 1 or any(part in {"", ".", ".."} for part in self.id.split("/")):
-            raise UsageError(f"a repository must be NAMESPACE/NAME, got {self.id!r}")
-
-    @property
-    def page(self) -> str:
-        """Its address below that of the hub."""
-        return f"{'datasets/' if self.type == 'dataset' else ''}{quote(self.id)}"
-
-    @property
-    def api(self) -> str:
-        """Where its JSON lies."""
-        return f"api/{self.type}s/{quote(self.id)}"
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file as a hub describes it: `sha256` for a large one, else git's own `blob_id`."""
-
-    size: int
-    sha256: str | None
-    blob_id: str
-
-    @property
-    def oid(self) -> str:
-        """By what the hub knows its bytes."""
-        return self.sha256 or self.blob_id
 
 
 class Remote:
@@ -113,7 +74,7 @@ class Remote:
             with self._expecting("files"):
                 for entry in self._json(answer, list):
                     if entry["type"] == "file" and entry["path"] != ".gitattributes":
-                        found[str(entry["path"])] = _described(entry)
+                        found[str(entry["path"])] = described(entry)
             if len(found) > MOST_FILES:
                 raise HubError(f"{repo.id} must hold at most {MOST_FILES:,} files")
             following = answer.links.get("next", {}).get("url")
@@ -308,12 +269,3 @@ class Remote:
     def _clean(self, text: str) -> str:
         """Return what a hub said without the token, which it may repeat in whatever it answers."""
         return text.replace(self.token, "***") if self.token else text
-
-
-def _described(entry: dict[str, Any]) -> RemoteFile:
-    """Return a file of a listing; raises ValueError for what is none."""
-    large = entry.get("lfs") or {}
-    digest, size = large.get("oid"), entry["size"]
-    if type(size) is not int or size < 0 or not isinstance(entry["oid"], str) or not isinstance(digest, str | None):
-        raise ValueError
-    return RemoteFile(size, digest, entry["oid"])

@@ -5,7 +5,8 @@ from urllib.parse import quote
 
 from modeling_axk1.checksums import SUMS_FILE, parse_sums
 from modeling_axk1.errors import HubError, WeightsError
-from modeling_axk1.hub.remote import Remote, RemoteFile, Repo
+from modeling_axk1.hub.remote import Remote
+from modeling_axk1.hub.repo import RemoteFile, Repo
 from modeling_axk1.hub.sources import LARGEST_TEXT, hash_chunks
 from modeling_axk1.weights.listing import SIGNATURE_FILE
 from modeling_axk1.weights.ranges import RangeReader

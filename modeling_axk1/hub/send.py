@@ -8,7 +8,8 @@ from typing import Any
 
 from modeling_axk1.checksums import SUMS_FILE
 from modeling_axk1.errors import HubError
-from modeling_axk1.hub.remote import BRANCH, Remote, RemoteFile, Repo
+from modeling_axk1.hub.remote import BRANCH, Remote
+from modeling_axk1.hub.repo import RemoteFile, Repo
 from modeling_axk1.hub.sources import Source, claimed_digests, git_id, hash_chunks, read_text
 from modeling_axk1.hub.upload import Transport, upload
 from modeling_axk1.progress import progress_bar

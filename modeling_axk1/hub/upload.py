@@ -17,7 +17,8 @@ from typing import Any, Literal
 from modeling_axk1.errors import HubError
 from modeling_axk1.hub.client import calling
 from modeling_axk1.hub.crew import Crew
-from modeling_axk1.hub.remote import Remote, Repo
+from modeling_axk1.hub.remote import Remote
+from modeling_axk1.hub.repo import Repo
 from modeling_axk1.hub.sources import FolderSource, Source
 from modeling_axk1.progress import Advance
 

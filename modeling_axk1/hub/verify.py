@@ -18,8 +18,9 @@ from modeling_axk1.hub.mirror import Pin
 from modeling_axk1.hub.prove import Proof, prove, require
 from modeling_axk1.hub.record import Record
 from modeling_axk1.hub.release_set import RELEASE_FILE, ReleaseSet, RepositoryType
-from modeling_axk1.hub.remote import Remote, Repo
+from modeling_axk1.hub.remote import Remote
 from modeling_axk1.hub.remote_source import RemoteSource
+from modeling_axk1.hub.repo import Repo
 from modeling_axk1.hub.sets import is_set, open_set
 from modeling_axk1.hub.sources import FolderSource
 from modeling_axk1.progress import progress_bar

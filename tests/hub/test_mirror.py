@@ -15,8 +15,9 @@ from modeling_axk1.errors import HubError, ReleasedTagError, UsageError
 from modeling_axk1.hub.mirror import mirror, mirror_to_folder, parse_pin, pins_of
 from modeling_axk1.hub.publish import publish_set
 from modeling_axk1.hub.release_set import read_release
-from modeling_axk1.hub.remote import Remote, Repo
+from modeling_axk1.hub.remote import Remote
 from modeling_axk1.hub.remote_source import RemoteSource
+from modeling_axk1.hub.repo import Repo
 from modeling_axk1.hub.server import serving
 from tests.hub.conftest import Hub, files_of
 from tests.hub.releases import flip, make_set

@@ -20,8 +20,9 @@ from modeling_axk1.hub.prove import prove
 from modeling_axk1.hub.publish import publish_set
 from modeling_axk1.hub.record import Record
 from modeling_axk1.hub.release_set import read_release
-from modeling_axk1.hub.remote import Remote, Repo
+from modeling_axk1.hub.remote import Remote
 from modeling_axk1.hub.remote_source import RemoteSource
+from modeling_axk1.hub.repo import Repo
 from modeling_axk1.hub.server import serving
 from modeling_axk1.hub.sources import FolderSource
 from modeling_axk1.hub.verify import verify_here, verify_set

@@ -18,8 +18,9 @@ from modeling_axk1.files import sha256_file
 from modeling_axk1.hub.prove import prove
 from modeling_axk1.hub.publish import publish_set
 from modeling_axk1.hub.release_set import Member, ReleaseSet, read_release
-from modeling_axk1.hub.remote import Remote, Repo
+from modeling_axk1.hub.remote import Remote
 from modeling_axk1.hub.remote_source import RemoteSource
+from modeling_axk1.hub.repo import Repo
 from tests.hub.conftest import fsck, git
 from tests.hub.releases import make_set
 

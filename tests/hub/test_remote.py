@@ -13,7 +13,8 @@ import pytest
 from modeling_axk1.errors import HubError
 from modeling_axk1.hub import remote as module
 from modeling_axk1.hub.publish import publish
-from modeling_axk1.hub.remote import Remote, Repo
+from modeling_axk1.hub.remote import Remote
+from modeling_axk1.hub.repo import Repo
 from modeling_axk1.hub.verify import verify
 from tests.hub.conftest import files_of
 

@@ -11,7 +11,8 @@ import pytest
 from modeling_axk1.errors import HubError
 from modeling_axk1.hub.bundle import bundle
 from modeling_axk1.hub.bundle_format import Bundle
-from modeling_axk1.hub.remote import Remote, Repo
+from modeling_axk1.hub.remote import Remote
+from modeling_axk1.hub.repo import Repo
 from modeling_axk1.hub.sources import FolderSource
 from modeling_axk1.hub.upload import upload
 from tests.hub.releases import make_set
