@@ -7,6 +7,7 @@ from modeling_axk1.cli.hub.proof import verify
 from modeling_axk1.cli.hub.release import card, check, export
 from modeling_axk1.cli.hub.server import serve
 from modeling_axk1.cli.hub.transport import bundle, mirror, publish
+from modeling_axk1.cli.hub.upkeep import backup, fsck, gc, restore
 
 app = typer.Typer(help="Export, check, publish and verify a release; serve a hub of one's own.", no_args_is_help=True)
 
@@ -14,6 +15,7 @@ for panel, commands in (
     ("Make a release", (export, card, check)),
     ("Move and prove it", (publish, verify, mirror, bundle)),
     ("Serve a hub", (serve,)),
+    ("Look after a hub", (gc, fsck, backup, restore)),
 ):
     for command in commands:
         app.command(rich_help_panel=panel)(command)

@@ -1,7 +1,6 @@
 """`axk1 hub token`: who may use a hub that asks for tokens."""
 
 import json
-import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -10,12 +9,9 @@ from typing import Annotated
 
 import typer
 
-from modeling_axk1.cli.hub.options import AsJson
-from modeling_axk1.errors import UsageError
+from modeling_axk1.cli.hub.options import AsJson, seconds
 
 app = typer.Typer(help="Tokens: make, list and revoke them, also while the hub runs.", no_args_is_help=True)
-
-_SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 
 class Right(StrEnum):
@@ -56,7 +52,9 @@ def add(
     """
     from modeling_axk1.hub.server.accounts import Accounts
 
-    account, token = Accounts(root).add(name, right.value, tuple(namespace or ()), _seconds(expires))
+    account, token = Accounts(root).add(
+        name, right.value, tuple(namespace or ()), None if expires is None else seconds(expires)
+    )
     if as_json:
         typer.echo(json.dumps({**asdict(account), "token": token}))
         return
@@ -98,12 +96,3 @@ def revoke(name: Name, root: Root) -> None:
 
     Accounts(root).revoke(name)
     typer.echo(f"the token of {name} is revoked")
-
-
-def _seconds(text: str | None) -> int | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text)
-    if not match:
-        raise UsageError(f"a time must be a number and m, h or d, like 12h or 30d, got {text!r}")
-    return int(match[1]) * _SECONDS[match[2]]

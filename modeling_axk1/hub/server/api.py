@@ -142,7 +142,7 @@ class Api:
         _refuse_pull_request(request)
         wanted = await read_commit(request.stream())
         branch = request.path_params["revision"]
-        oid = await run_in_threadpool(repository.commit, branch, wanted, self._catalog.blobs.size)
+        oid = await run_in_threadpool(repository.commit, branch, wanted, self._catalog.blobs.refresh)
         path = request.url.path.removeprefix("/api/models/").removeprefix("/api/").partition("/commit/")[0]
         return JSONResponse(
             {"success": True, "commitOid": oid, "commitUrl": f"{endpoint_of(request)}/{path}/commit/{oid}"}

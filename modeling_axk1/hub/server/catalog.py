@@ -1,7 +1,8 @@
 import fcntl
+import os
 import shutil
-import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from modeling_axk1.errors import HubError
@@ -33,10 +34,13 @@ class Catalog:
             raise HubError(f"{root} is already served by another process; stop it or choose another --root") from None
         self.root = root
         self._repositories = root / "repositories"
-        self._changing = threading.Lock()
         self._sweep()
         self.blobs = BlobStore(root / "blobs")
         self.blobs.sweep()
+
+    def close(self) -> None:
+        """Let another process own the hub."""
+        self._lock_file.close()
 
     def get(self, kind: str, namespace: str, name: str) -> Repository:
         """Return a repository; refuses an unknown one (RepositoryNotFoundError in the client)."""
@@ -64,7 +68,7 @@ class Catalog:
     def create(self, kind: str, namespace: str, name: str, *, public: bool = True) -> None:
         """Make an empty repository; refuses a name in use (409)."""
         path = self._path(kind, namespace, name)
-        with self._changing:
+        with changing_names(self.root):
             if path.exists():
                 raise Refusal(409, f"the repository {namespace}/{name} already exists", "RepoExists")
             with atomic_folder(path) as folder:
@@ -75,7 +79,7 @@ class Catalog:
     def move(self, kind: str, old: tuple[str, str], new: tuple[str, str]) -> None:
         """Give a repository another (namespace, name); refuses a name in use (409)."""
         source, target = self._path(kind, *old), self._path(kind, *new)
-        with self._changing:
+        with changing_names(self.root):
             if not source.is_dir():
                 raise repository_not_found("/".join(old))
             if target.exists():
@@ -89,7 +93,7 @@ class Catalog:
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Remove a repository; large files stay in the blob store, where others may share them."""
         path = self._path(kind, namespace, name)
-        with self._changing:
+        with changing_names(self.root):
             if not path.is_dir():
                 raise repository_not_found(f"{namespace}/{name}")
             # Gone in one step; what is left of the removal after a crash is swept at the next start.
@@ -99,12 +103,7 @@ class Catalog:
 
     def names(self) -> list[tuple[str, str]]:
         """Return (kind, "namespace/name") of every repository, sorted."""
-        return [
-            (kind, f"{path.parent.name}/{path.name.removesuffix('.git')}")
-            for kind in KINDS.values()
-            for path in sorted((self._repositories / kind).glob("[!.]*/[!.]*.git"))
-            if not path.is_symlink()
-        ]
+        return [(kind, name) for kind, name, _ in repositories_in(self.root)]
 
     def _path(self, kind: str, namespace: str, name: str) -> Path:
         check_repository(namespace, name)
@@ -116,3 +115,47 @@ class Catalog:
         for repository in self._repositories.glob("*/*/*.git"):
             with suppress(Refusal):  # a push that outlived a killed hub is still at work there
                 Repository(repository).recover()
+
+
+def repositories_in(root: Path) -> list[tuple[str, str, Path]]:
+    """Return (kind, "namespace/name", folder) of every repository of the hub in `root`, sorted."""
+    return [
+        (kind, f"{path.parent.name}/{path.name.removesuffix('.git')}", path)
+        for kind in KINDS.values()
+        for path in sorted((root / "repositories" / kind).glob("[!.]*/[!.]*.git"))
+        if not path.is_symlink()
+    ]
+
+
+def each_repository(root: Path) -> Iterator[tuple[str, str, Path]]:
+    """Yield every repository once, as `repositories_in` does, also those that are moved or made meanwhile.
+
+    One that is gone when its turn comes is left out, and found again under its new name if it has one.
+    """
+    done: set[int] = set()
+    while True:
+        with changing_names(root):
+            found = [(path.stat().st_ino, kind, name, path) for kind, name, path in repositories_in(root)]
+        left = [item for item in found if item[0] not in done]
+        if not left:
+            return
+        for inode, kind, name, path in left:
+            try:
+                if path.stat().st_ino == inode:
+                    yield kind, name, path
+                # Moved while it was looked at: then its new name has a turn too.
+                if path.stat().st_ino == inode:
+                    done.add(inode)
+            except FileNotFoundError:
+                continue
+
+
+@contextmanager
+def changing_names(root: Path) -> Iterator[None]:
+    """Be the one process that makes, moves or deletes repositories, or counts on none of that, while the block runs."""
+    handle = os.open(root / "names.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -76,7 +76,7 @@ class Git:
         lock: int | None = None,
     ) -> asyncio.subprocess.Process:
         """Start a service that reads `body` (None: nothing); it and its children hold `lock` while they live."""
-        program = _git()
+        program = git_program()
         if service == "receive-pack":
             self._make_hook()
         return await asyncio.create_subprocess_exec(
@@ -148,7 +148,7 @@ async def stop(process: asyncio.subprocess.Process) -> None:
 
 
 @cache
-def _git() -> str:
+def git_program() -> str:
     """Return the path of git; refuses a machine without it, or with one that is too old."""
     program = shutil.which("git")
     oldest = ".".join(map(str, _OLDEST_GIT))

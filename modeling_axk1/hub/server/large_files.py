@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from modeling_axk1.files import fsync_folder, part_name
@@ -51,6 +51,12 @@ class LargeFiles:
     def add_committed(self, oids: Iterable[str]) -> None:
         """Remember that commits point to these blobs; call it before the branch moves."""
         _mark(self._committed, oids)
+
+    def forget_committed(self, is_committed: Callable[[str], bool]) -> None:
+        """Forget the blobs that no commit points to any more; call it as the repository's one writer."""
+        for marker in self._committed.glob("*/*"):
+            if not is_committed(marker.name):
+                marker.unlink()
 
 
 def _marker(folder: Path, oid: str) -> Path:

@@ -97,7 +97,7 @@ class LfsApi:
             if repository.large_files.may_read(oid) and self._blobs.size(oid) == size:
                 return {**answer, "actions": {"download": {"href": f"{base}/{oid}"}}}
             return {**answer, "error": {"code": 404, "message": f"no file of this repository is {oid}, {size} bytes"}}
-        if repository.large_files.may_commit(oid) and self._blobs.size(oid) == size:
+        if repository.large_files.may_commit(oid) and self._blobs.refresh(oid) == size:
             return answer
         signed = self._tickets.sign(f"{owner}/{oid}", size=str(size))
         answer["actions"] = {
@@ -110,7 +110,7 @@ class LfsApi:
         repository = await run_in_threadpool(self._access.repository, request, kind, "write")
         body = await json_of(request)
         oid, size = check_sha256(body.get("oid")), body.get("size")
-        if not repository.large_files.may_commit(oid) or self._blobs.size(oid) != size:
+        if not repository.large_files.may_commit(oid) or self._blobs.refresh(oid) != size:
             raise Refusal(404, f"no blob {oid} of {size} bytes was uploaded")
         return Response(status_code=200)
 
@@ -161,7 +161,7 @@ class LfsApi:
 
         def complete() -> None:
             # A client whose connection broke while it waited for this answer asks again.
-            if not (repository.large_files.may_commit(oid) and self._blobs.size(oid) == size):
+            if not (repository.large_files.may_commit(oid) and self._blobs.refresh(oid) == size):
                 self._upload(kind, request, oid, size).complete(digests)
                 repository.large_files.add_uploaded(oid)
 
@@ -172,7 +172,7 @@ class LfsApi:
         repository, oid, size = await self._permitted(kind, request)
 
         def offset() -> int:
-            if repository.large_files.may_commit(oid) and self._blobs.size(oid) == size:
+            if repository.large_files.may_commit(oid) and self._blobs.refresh(oid) == size:
                 return size
             here = self._upload(kind, request, oid, size).offset()
             if here == size:

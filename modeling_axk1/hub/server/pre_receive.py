@@ -26,7 +26,7 @@ def main() -> None:
     try:
         with Quarantine() as quarantine:
             check_references(changes, quarantine)
-            pointers = check_objects(quarantine, repository.size_of(blobs.size))
+            pointers = check_objects(quarantine, repository.size_of(blobs.refresh))
     except Refusal as refusal:
         sys.exit(f"axk1 hub: {refusal.message}")
     except (subprocess.CalledProcessError, OSError, ValueError, LookupError, RecursionError) as error:

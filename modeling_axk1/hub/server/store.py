@@ -69,6 +69,20 @@ class BlobStore:
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
+    def refresh(self, oid: str) -> int | None:
+        """Return the size of the blob `oid`, None when it is not here, and make it young.
+
+        Whoever is told that a blob is here, and may point a commit to it, is told by this: garbage collection leaves
+        young blobs alone, and waits for one that is being made young.
+        """
+        path = self.path(oid)
+        try:
+            with locked_folder(path.parent, fcntl.LOCK_SH):
+                os.utime(path)
+                return path.stat().st_size
+        except FileNotFoundError:
+            return None
+
     def sweep(self) -> None:
         """Remove what dead processes were taking in, and uploads in parts that nobody has gone on with for a week."""
         for leftover in self._incoming.iterdir():
@@ -136,8 +150,20 @@ def place(part: Path, handle: int, target: Path) -> None:
     """Give the finished file `part`, open as `handle`, the name `target`; it is on the disk then."""
     os.fsync(handle)
     _make_folder(target.parent)
-    part.replace(target)
-    fsync_folder(target.parent)
+    with locked_folder(target.parent, fcntl.LOCK_SH) as folder:
+        part.replace(target)
+        os.fsync(folder)
+
+
+@contextmanager
+def locked_folder(folder: Path, kind: int) -> Iterator[int]:
+    """Hold a flock of a folder of blobs: shared by those who add or use some, exclusive for who removes some."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, kind)
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _make_folder(folder: Path) -> None:
