@@ -7,6 +7,13 @@ from typing import Annotated
 import typer
 
 
+class LogFormat(StrEnum):
+    """How a line about a request is written."""
+
+    json = "json"
+    text = "text"
+
+
 class Policy(StrEnum):
     """Whom a hub lets in."""
 
@@ -30,6 +37,18 @@ def serve(
         ),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes that serve; 0: one for each core, at most 4.")] = 0,
+    log: Annotated[
+        str | None, typer.Option(help="File for a line about each request; - is stderr.", show_default="none")
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="Of these lines.")] = LogFormat.json,
+    behind_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--behind-proxy",
+            help="Believe X-Forwarded-Proto and X-Forwarded-Host; only for a hub that none but its proxy reaches. "
+            "Then --access tokens is the default everywhere.",
+        ),
+    ] = False,
 ) -> None:
     """Serve a hub that huggingface_hub, transformers and datasets use.
 
@@ -43,20 +62,32 @@ def serve(
 
     from modeling_axk1.hub.server import default_workers, run
     from modeling_axk1.hub.server.accounts import Accounts
+    from modeling_axk1.hub.server.health import tell_systemd
 
     try:
         loopback = ip_address(host).is_loopback
     except ValueError:
         loopback = host == "localhost"
-    policy = access or (Policy.open if loopback else Policy.tokens)
+    policy = access or (Policy.open if loopback and not behind_proxy else Policy.tokens)
 
     def announce(endpoint: str) -> None:
         typer.echo(f"hub {root} at {endpoint}")
         token = "" if policy is Policy.open else " HF_TOKEN=..."
         typer.echo(f"clients: export HF_ENDPOINT={endpoint} HF_HUB_DISABLE_XET=1{token}")
+        tell_systemd("READY=1")
 
     if policy is Policy.open and not loopback:
         typer.echo(f"axk1: warning: whoever reaches {host} can read and change everything on this hub", err=True)
     elif policy is not Policy.open and not Accounts(root).all():
         typer.echo(f"axk1: note: no token yet; make one with `axk1 hub token add NAME --root {root}`", err=True)
-    run(root, host, port, announce, policy=policy.value, workers=workers or default_workers())
+    run(
+        root,
+        host,
+        port,
+        announce,
+        policy=policy.value,
+        workers=workers or default_workers(),
+        log=log,
+        log_format=log_format.value,
+        behind_proxy=behind_proxy,
+    )

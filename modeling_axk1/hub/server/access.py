@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from modeling_axk1.hub.server.accounts import EVERYWHERE, Account, Accounts, Right
 from modeling_axk1.hub.server.catalog import Catalog
+from modeling_axk1.hub.server.observed import WHO
 from modeling_axk1.hub.server.refusal import Refusal, repository_not_found
 from modeling_axk1.hub.server.repository import Repository
 
@@ -38,6 +39,11 @@ class Access:
 
     def caller(self, request: Request) -> Caller:
         """Return who sends a request; refuses a wrong token (401), and none where one is needed."""
+        caller = self._caller(request)
+        request.scope[WHO] = caller.account.name
+        return caller
+
+    def _caller(self, request: Request) -> Caller:
         token = _token_of(request.headers.get("authorization"))
         if self._policy == "open":
             return Caller(_EVERYBODY, has_token=False)

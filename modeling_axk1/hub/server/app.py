@@ -16,10 +16,15 @@ from modeling_axk1.hub.server.accounts import Accounts
 from modeling_axk1.hub.server.api import Api
 from modeling_axk1.hub.server.catalog import Catalog
 from modeling_axk1.hub.server.download import Downloads
+from modeling_axk1.hub.server.forwarded import as_the_client_sent_it
 from modeling_axk1.hub.server.git_http import GitHttp
 from modeling_axk1.hub.server.git_process import Git
+from modeling_axk1.hub.server.health import Health
 from modeling_axk1.hub.server.hub_api import HubApi
 from modeling_axk1.hub.server.lfs_api import LfsApi
+from modeling_axk1.hub.server.log import RequestLog
+from modeling_axk1.hub.server.metrics import Metrics
+from modeling_axk1.hub.server.observed import Observed, naming
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.requests import endpoint_of, refuse
 from modeling_axk1.hub.server.tickets import Tickets
@@ -34,23 +39,43 @@ _PAGE = """<!doctype html>
 """
 
 
-def build(catalog: Catalog, policy: Policy = "open") -> ASGIApp:
-    """Return the application that serves `catalog` to those whom `policy` lets in."""
+def build(
+    catalog: Catalog, policy: Policy = "open", *, log: RequestLog | None = None, behind_proxy: bool = False
+) -> ASGIApp:
+    """Return the application that serves `catalog` to those whom `policy` lets in.
+
+    `behind_proxy` believes what a proxy says of the client's request; then only the proxy must reach the hub.
+    """
+    routes = routes_of(catalog, policy)
+    named = [route for route in routes if isinstance(route, Route)]
+    for route in named:
+        route.app = naming(route.path, route.app)
+    metrics = Metrics(catalog.root / "metrics", [route.path for route in named])
+    health = Health(catalog.root, Access(catalog, Accounts(catalog.root), policy), metrics).routes()
     app = Starlette(
-        routes=routes_of(catalog, policy),
+        routes=[*health, *routes],
         exception_handlers={Refusal: _on_refusal, OSError: _on_os_error, ClientDisconnect: _on_disconnect},
     )
 
     async def hub(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             # Routes see the path as it was sent; the convertors in `requests` unquote its parts.
-            scope = {**scope, "path": scope["raw_path"].decode("ascii")}
-            if (refusal := guards.refusal_of(scope, policy)) is not None:
+            scope["path"] = scope["raw_path"].decode("ascii")
+            # A proxy passes on the names that it was told to serve: no page can have it ask by another.
+            if (refusal := guards.refusal_of(scope, "tokens" if behind_proxy else policy)) is not None:
                 await refuse(refusal)(scope, receive, send)
                 return
         await app(scope, receive, send)
 
-    return hub
+    observed = Observed(hub, log or RequestLog(None), metrics)
+
+    async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            # A copy, in which the layers below leave what `observed` tells of the request.
+            scope = as_the_client_sent_it(scope) if behind_proxy else {**scope}
+        await observed(scope, receive, send)
+
+    return outermost
 
 
 def routes_of(catalog: Catalog, policy: Policy) -> list[BaseRoute]:

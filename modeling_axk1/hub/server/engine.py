@@ -9,8 +9,9 @@ import errno
 import os
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from modeling_axk1.hub.server.patience import ImpatientProtocol
 from modeling_axk1.hub.server.pieces import ZERO_COPY
 
 # Longer than any list of paths in a URL that clients send; the parser itself has no limit.
@@ -28,7 +29,7 @@ _READ_AHEAD = 2 * 1024 * 1024
 _STALLED = 60.0
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(ImpatientProtocol):
     """uvicorn's protocol for one connection, with a limit on heads and with zero-copy responses."""
 
     _head = 0  # bytes of this request's path and headers (trailers too)

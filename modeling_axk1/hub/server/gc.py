@@ -13,6 +13,7 @@ What a tag or branch leads to is reachable, so releases always stay.
 """
 
 import fcntl
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -151,6 +152,9 @@ def _collect_repository(path: Path, grace: float, reached: Reached, report: Coll
     done = git(path, "repack", "--cruft", expiry, "-d", "-l", "-q")
     if done.returncode:
         raise HubError(f"git cannot pack {path}: {done.stderr.strip()[-300:]}; see `axk1 hub fsck`")
+    # Of this the identity of a repository is made under which the hub's processes remember objects (`objects`): what
+    # they remember begins anew, and a lost commit is not named again because somebody still knows it.
+    os.utime(path / "HEAD")
     after = _objects(path)
     report.git.files += max(0, before.files - after.files)
     report.git.bytes += max(0, before.bytes - after.bytes)

@@ -20,10 +20,17 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from modeling_axk1.hub.server.access import Policy
+    from modeling_axk1.hub.server.log import LogFormat
 
 # Seconds that an idle connection stays open: longer than a proxy in front keeps its own, or it would lose requests.
 _KEEP_ALIVE = 75
 _OPEN_FILES = 65536
+
+# Of one process; more are told to come again (503).
+_MOST_CONNECTIONS = 2000
+
+# For uploads and downloads in flight when the hub is asked to stop.
+_GRACE_SECONDS = 30
 
 
 def default_workers() -> int:
@@ -40,6 +47,9 @@ def run(
     *,
     policy: "Policy" = "open",
     workers: int = 1,
+    log: str | None = None,
+    log_format: "LogFormat" = "json",
+    behind_proxy: bool = False,
 ) -> None:
     """Serve the hub in `root` until SIGINT or SIGTERM comes, or `wait_for_stop` returns.
 
@@ -51,12 +61,16 @@ def run(
         wait_for_stop: called in a thread of its own.
         policy: who is let in, see `access`.
         workers: how many processes serve, in [1, 64]; 1 is this one. More are forked, so this needs the main thread.
+        log: file for a line about each request; "-" is stderr, None nowhere.
+        log_format: of these lines.
+        behind_proxy: believe what a proxy in front says of the client's request, see `forwarded`.
 
     Raises HubError when the port is taken, the address is not of this machine, or `root` is served already.
 
     """
     from modeling_axk1.hub.server.app import build
     from modeling_axk1.hub.server.catalog import Catalog
+    from modeling_axk1.hub.server.log import RequestLog
     from modeling_axk1.hub.server.workers import Workers, listeners
 
     if not 1 <= workers <= 64:
@@ -65,7 +79,7 @@ def run(
         listener = stack.enter_context(_listen(host, port, shared=workers > 1))
         sockets = [listener, *(stack.enter_context(other) for other in listeners(listener, workers)[1:])]
         # Before the fork: the lock on the folder and the sweep of leftovers are one for all.
-        app = build(Catalog(root), policy)
+        app = build(Catalog(root), policy, log=RequestLog(log, log_format), behind_proxy=behind_proxy)
         name = f"[{host}]" if ":" in host else host
         endpoint = f"http://{name}:{listener.getsockname()[1]}"
         if workers == 1:
@@ -93,7 +107,9 @@ def _serve(app: "ASGIApp", listener: socket.socket, wait_for_stop: Callable[[], 
         log_level="warning",
         access_log=False,
         lifespan="off",
-        timeout_graceful_shutdown=5,
+        proxy_headers=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=_KEEP_ALIVE,
     )
     server = uvicorn.Server(config)

@@ -14,7 +14,7 @@ from modeling_axk1.errors import HubError
 # A worker that ends sooner than this after its start would end again and again.
 _SOONEST = 1.0
 # Seconds for requests in flight to end; uvicorn itself waits for a little less.
-_GRACE = 8.0
+_GRACE = 35.0
 
 
 def listeners(first: socket.socket, count: int) -> list[socket.socket]:
