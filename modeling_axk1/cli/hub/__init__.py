@@ -2,7 +2,7 @@
 
 import typer
 
-from modeling_axk1.cli.hub import accounts
+from modeling_axk1.cli.hub import accounts, deploy
 from modeling_axk1.cli.hub.proof import verify
 from modeling_axk1.cli.hub.release import card, check, export
 from modeling_axk1.cli.hub.server import serve
@@ -20,3 +20,4 @@ for panel, commands in (
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.add_typer(accounts.app, name="token", rich_help_panel="Serve a hub")
+app.add_typer(deploy.app, name="deploy", rich_help_panel="Look after a hub")

@@ -29,7 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON."
 
 def seconds(text: str) -> int:
     """Return how many seconds a time like 12h or 30d is."""
-    match = re.fullmatch(r"(0|[1-9][0-9]{0,5})([mhd])", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text)
     if not match:
         raise UsageError(f"a time must be a number and m, h or d, like 12h or 30d, got {text!r}")
     return int(match[1]) * {"m": 60, "h": 3600, "d": 86400}[match[2]]

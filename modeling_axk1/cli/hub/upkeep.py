@@ -15,7 +15,7 @@ def gc(
     root: Root,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be freed; remove nothing.")] = False,
     grace: Annotated[
-        str, typer.Option(help="How long something stays after it was last uploaded, used or reachable, like 12h.")
+        str, typer.Option(help="How long something stays after it was last uploaded, used or reachable, like 12h or 0.")
     ] = "1d",
     as_json: AsJson = False,
 ) -> None:
@@ -29,7 +29,7 @@ def gc(
     """
     from modeling_axk1.hub.server.gc import collect
 
-    report = collect(root, grace=seconds(grace), dry_run=dry_run)
+    report = collect(root, grace=0 if grace == "0" else seconds(grace), dry_run=dry_run)
     if as_json:
         typer.echo(json.dumps(report.as_dict()))
         return

@@ -105,6 +105,8 @@ def _on_os_error(request: Request, error: Exception) -> Response:
     """Turn a full disk into 507, which clients do not retry, and say that nothing was changed."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return refuse(Refusal(507, "the hub's disk is full; nothing was changed"))
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return refuse(Refusal(503, "the hub's disk is read-only; nothing was changed"))
     raise error
 
 

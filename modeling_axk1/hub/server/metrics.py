@@ -1,16 +1,18 @@
 """Counters that several processes of a hub keep without waiting for each other, told as Prometheus reads them.
 
-Each process counts in a small file of its own below ROOT/metrics, mapped into its memory; whoever is asked adds them
-all up. The counters begin anew when the hub starts, as Prometheus expects of them. (prometheus_client can do the same,
-but decides it by an environment variable at import, once for a whole process, and was not needed for the format.)
+Each process counts in its memory and in a small file of its own below ROOT/metrics; whoever is asked adds them all up.
+(The files were mapped at first: on a full disk the first touch of such a page kills the process.) The counters begin
+anew when the hub starts, as Prometheus expects of them. prometheus_client can do the same, but decides it by an
+environment variable at import, once for a whole process, and was not needed for the format.
 """
 
 import fcntl
-import mmap
 import os
 import re
 import secrets
 import shutil
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 # Statuses beyond these count as the last one.
@@ -41,29 +43,29 @@ class Metrics:
         self._row = len(_STATUSES) + len(_BUCKETS) + 2
         # And once: bytes in, bytes out, uploads begun, uploads ended.
         self._length = len(self._routes) * self._row + 4
-        self._own: memoryview | None = None
+        self._own: list[int] = []
+        self._file: int | None = None
         self._process = 0
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
 
     def finished(self, route: str, status: int, seconds: float, bytes_in: int, bytes_out: int) -> None:
         """Count a request that has been answered."""
-        counts = self._counts()
         row = self._index.get(route, len(self._routes) - 1) * self._row
-        counts[row + (_STATUSES.index(status) if status in _STATUSES else len(_STATUSES) - 1)] += 1
+        self._add(row + (_STATUSES.index(status) if status in _STATUSES else len(_STATUSES) - 1), 1)
         bucket = next((number for number, end in enumerate(_BUCKETS) if seconds <= end), len(_BUCKETS))
-        counts[row + len(_STATUSES) + bucket] += 1
-        counts[row + self._row - 1] += int(seconds * 1e6)
-        counts[self._length - 4] += bytes_in
-        counts[self._length - 3] += bytes_out
+        self._add(row + len(_STATUSES) + bucket, 1)
+        self._add(row + self._row - 1, int(seconds * 1e6))
+        self._add(self._length - 4, bytes_in)
+        self._add(self._length - 3, bytes_out)
 
     def upload_began(self) -> None:
         """Count an upload in."""
-        self._counts()[self._length - 2] += 1
+        self._add(self._length - 2, 1)
 
     def upload_ended(self) -> None:
         """Count it out, however it ended."""
-        self._counts()[self._length - 1] += 1
+        self._add(self._length - 1, 1)
 
     def text(self, gauges: dict[str, tuple[str, float]]) -> str:
         """Return everything in Prometheus' text format; `gauges` are {name: (help, value)} that others know."""
@@ -93,20 +95,28 @@ class Metrics:
     def _rows(self) -> list[tuple[int, str]]:
         return [(number * self._row, _label(template(route))) for number, route in enumerate(self._routes)]
 
-    def _counts(self) -> memoryview:
-        """Return this process's own counters: a forked child begins a file of its own."""
-        if self._own is None or self._process != os.getpid():
-            self._process = os.getpid()
-            handle = os.open(self._folder / secrets.token_hex(8), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _add(self, index: int, amount: int) -> None:
+        if self._process != os.getpid():
+            self._begin()
+        self._own[index] += amount
+        if amount and self._file is not None:
+            with suppress(OSError):
+                os.pwrite(self._file, self._own[index].to_bytes(_WORD, sys.byteorder), index * _WORD)
+
+    def _begin(self) -> None:
+        """Count from zero in a file of this process: a forked child has one of its own."""
+        self._process = os.getpid()
+        self._own = [0] * self._length
+        self._file = None
+        with suppress(OSError):  # a full disk: then others do not see what this process counts
             # Never closed: the lock says that this process lives.
+            handle = os.open(self._folder / secrets.token_hex(8), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(handle, fcntl.LOCK_EX)
-            os.truncate(handle, self._length * _WORD)
-            self._own = memoryview(mmap.mmap(handle, self._length * _WORD)).cast("Q")
-        return self._own
+            os.pwrite(handle, bytes(self._length * _WORD), 0)
+            self._file = handle
 
     def _sum(self) -> tuple[list[int], int]:
         """Return the counters of all processes, and how many uploads run in those that live."""
-        self._counts()
         total, uploads = [0] * self._length, 0
         for path in self._folder.iterdir():
             content = path.read_bytes()

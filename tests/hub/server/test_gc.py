@@ -325,7 +325,7 @@ class TestCommand:
             stop.set()
             reader.join()
             assert wrong == []
-            result = run_axk1("hub", "gc", "--root", tmp_path, "--grace", "0m", "--json")
+            result = run_axk1("hub", "gc", "--root", tmp_path, "--grace", "0", "--json")
             assert result.returncode == 0, result.stderr
             assert json.loads(result.stdout)["reached"] == 12
         assert fsck(tmp_path / "repositories" / "models" / "team" / "model.git") == ""
