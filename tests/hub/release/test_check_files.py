@@ -76,19 +76,18 @@ def objects() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        *(pickle.dumps(Evil(), protocol=protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)),
-        pickle.dumps({"weights": [1, 2]}),
-        gzip.compress(EVIL),
-        in_zip("archive/data.pkl"),
-        in_zip("innocent.txt"),
-        b"#!/bin/sh\n" + in_zip("archive/data.pkl"),
-        objects(),
-    ],
-    ids=lambda content: repr(content[:12]),
-)
+PICKLES = {
+    **{f"protocol {n}": pickle.dumps(Evil(), protocol=n) for n in range(pickle.HIGHEST_PROTOCOL + 1)},
+    "a dict": pickle.dumps({"weights": [1, 2]}),
+    "in gzip": gzip.compress(EVIL),
+    "in a zip": in_zip("archive/data.pkl"),
+    "in a zip, named as text": in_zip("innocent.txt"),
+    "in a zip behind a script": b"#!/bin/sh\n" + in_zip("archive/data.pkl"),
+    "numpy objects": objects(),
+}
+
+
+@pytest.mark.parametrize("content", PICKLES.values(), ids=PICKLES)
 def test_pickles_by_content(copied, content):
     write("results/innocent.dat", content)(copied)
     mend(copied)

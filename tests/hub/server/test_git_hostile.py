@@ -139,7 +139,9 @@ class TestRequests:
         assert answer.content.startswith(b"001e# service=git-upload-pack\n0000")
 
     @pytest.mark.parametrize("service", TYPES)
-    @pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"0000" * 100)[:-9], b""])
+    @pytest.mark.parametrize(
+        "body", [b"not gzip", gzip.compress(b"0000" * 100)[:-9], b""], ids=["text", "cut", "empty"]
+    )
     def test_a_broken_gzip_body(self, hub, repo, service, body):
         answer = post(hub, repo, service, body, Content_Encoding="gzip")
         assert (answer.status_code, "gzip body must be" in answer.text) == (400, True)
