@@ -20,7 +20,7 @@ from modeling_axk1.hub.checking.secrets import check_secrets
 from modeling_axk1.hub.checking.subject import Finding, Subject
 from modeling_axk1.hub.checking.sums import check_sbom, check_sums
 from modeling_axk1.hub.checking.weights import check_weights
-from modeling_axk1.hub.release.release_set import RELEASE_FILE, read_release
+from modeling_axk1.hub.release_set import RELEASE_FILE, read_release
 from modeling_axk1.progress import progress_bar
 from modeling_axk1.weights.listing import SIGNATURE_FILE
 
@@ -114,11 +114,16 @@ def subjects_in(place: Path) -> tuple[list[Subject], list[Finding]]:
     """Return the repositories at a place, and what release.json says wrongly of them; raises HubError for none."""
     if (place / RELEASE_FILE).is_file():
         release = read_release(place)
-        beside = {entry.id: (entry.type, release.path(entry)) for entry in release.repositories}
-        subjects = [Subject(release.path(one), one.type, one.id, beside, in_set=True) for one in release.repositories]
-        findings = []
-        for entry in release.repositories:
-            sums = release.path(entry) / SUMS_FILE
+        here = [entry for entry in release.repositories if (place / entry.folder).is_dir()]
+        beside = {entry.id: (entry.type, place / entry.folder) for entry in here}
+        subjects = [Subject(place / entry.folder, entry.type, entry.id, beside, in_set=True) for entry in here]
+        findings = [
+            Finding(entry.id, "release", RELEASE_FILE, f"names {entry.folder}, which is not there")
+            for entry in release.repositories
+            if entry not in here
+        ]
+        for entry in here:
+            sums = place / entry.folder / SUMS_FILE
             if sums.is_file() and sha256_file(sums) != entry.sums_sha256:
                 message = f"{SUMS_FILE} must have the SHA-256 that {RELEASE_FILE} says, {entry.sums_sha256[:12]}..."
                 findings.append(Finding(entry.id, "release", RELEASE_FILE, message))

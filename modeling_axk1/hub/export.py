@@ -11,7 +11,7 @@ from modeling_axk1.files import atomic_folder
 from modeling_axk1.hub.release.dataset_repository import check_releasable, write_dataset_repository
 from modeling_axk1.hub.release.manifest import Inputs, Manifest
 from modeling_axk1.hub.release.model_repository import About, files_of, read_json, write_model_repository
-from modeling_axk1.hub.release.release_set import RELEASE_FILE, folder_of, write_release
+from modeling_axk1.hub.release_set import RELEASE_FILE, RepositoryType, folder_of, write_release
 from modeling_axk1.progress import progress_bar
 from modeling_axk1.weights.convert import plan_convert
 from modeling_axk1.weights.encodings import quantised_config
@@ -120,7 +120,8 @@ def export_release(manifest: Manifest, out: Path, *, key: Path | None = None, dr
     }
     if dry_run:
         return ExportReport(out, [*_planned_files(manifest, inputs, list(abouts.values())), RELEASE_FILE], dry_run=True)
-    repositories = [("dataset", manifest.dataset_id), *(("model", repo_id) for repo_id in abouts)]
+    repositories: list[tuple[RepositoryType, str]] = [("dataset", manifest.dataset_id)]
+    repositories += [("model", repo_id) for repo_id in abouts]
     with atomic_folder(out) as part, progress_bar("exporting", total=len(repositories)) as advance:
         for kind, repo_id in repositories:
             folder = part / folder_of(kind, repo_id)

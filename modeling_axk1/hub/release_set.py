@@ -8,12 +8,14 @@ The order is that of publishing. `sums_sha256` is the SHA-256 of the repository'
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from modeling_axk1.checksums import SUMS_FILE
 from modeling_axk1.errors import HubError, WeightsError
-from modeling_axk1.files import leads_out
+from modeling_axk1.files import atomic_write_text, leads_out, sha256_file
 from modeling_axk1.weights.strict_json import check_name, parse_object
 
 RELEASE_FILE = "release.json"
@@ -57,11 +59,20 @@ def folder_of(repo_type: str, repo_id: str) -> str:
     return f"{repo_type}s/{repo_id}"
 
 
+def write_release(folder: Path, name: str, tag: str, repositories: Sequence[tuple[RepositoryType, str]]) -> None:
+    """Write release.json over the finished repositories (type, id), which lie at `folder_of` in `folder`."""
+    members = []
+    for repo_type, repo_id in repositories:
+        place = folder_of(repo_type, repo_id)
+        members.append(Member(repo_type, repo_id, place, sha256_file(folder / place / SUMS_FILE)))
+    atomic_write_text(folder / RELEASE_FILE, ReleaseSet(name, tag, tuple(members)).text())
+
+
 def read_release(folder: Path) -> ReleaseSet:
     """Read the release.json in `folder`; raises HubError when there is none, or saying which rule it breaks."""
     path = folder / RELEASE_FILE
     if not path.is_file():
-        raise HubError(f"{folder} is no release set: it has no {RELEASE_FILE}")
+        raise HubError(f"{folder} is no release set: it has no {RELEASE_FILE}; `axk1 hub export` makes one")
     if path.stat().st_size > LARGEST_RELEASE_FILE:
         raise HubError(f"{RELEASE_FILE} must be at most {LARGEST_RELEASE_FILE:,} bytes, got {path.stat().st_size:,}")
     return parse_release(path.read_bytes())

@@ -17,8 +17,8 @@ from modeling_axk1.hub.card import CARDS, planned_card, read_facts
 from modeling_axk1.hub.release.documents import planned_documents
 from modeling_axk1.hub.release.manifest import Manifest, Variant
 from modeling_axk1.hub.release.model_repository import AUTO_MAP, REMOTE_CODE, TOKENIZER_FILES, as_json
-from modeling_axk1.hub.release.release_set import folder_of
 from modeling_axk1.hub.release.weights_doc import dtype_of, tensors_of, weights_document
+from modeling_axk1.hub.release_set import folder_of
 from modeling_axk1.shipped import shipped
 from modeling_axk1.weights.convert import DTYPES
 from modeling_axk1.weights.cut import Whole

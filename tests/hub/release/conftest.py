@@ -11,8 +11,8 @@ from modeling_axk1.data.build import plan_folder, write
 from modeling_axk1.files import file_digests
 from modeling_axk1.hub.export import export_release
 from modeling_axk1.hub.release.manifest import Manifest, read_manifest
-from modeling_axk1.hub.release.release_set import read_release, write_release
 from modeling_axk1.hub.release.sbom import SBOM_FILE
+from modeling_axk1.hub.release_set import read_release, write_release
 from modeling_axk1.model.presets import PRESETS
 from modeling_axk1.tokenizer.recipe import Recipe
 from modeling_axk1.tokenizer.train import train as train_tokenizer

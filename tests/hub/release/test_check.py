@@ -283,6 +283,8 @@ def test_release_json_names_these_repositories(copied):
     assert found(copied) == {("release", "release.json")}
     (copied / "models/local/stowaway").mkdir()
     assert len([one for one in check(copied, run=False).findings if one.rule == "release"]) == 2
+    shutil.rmtree(copied / DATA)
+    assert any("which is not there" in one.message for one in check(copied, run=False).findings)
 
 
 def test_the_sbom_lists_the_same_files(copied):
@@ -290,7 +292,7 @@ def test_the_sbom_lists_the_same_files(copied):
     mend(copied)
     edit("sbom.cdx.json", components=[])(copied)
     from modeling_axk1.checksums import write_sums
-    from modeling_axk1.hub.release.release_set import read_release, write_release
+    from modeling_axk1.hub.release_set import read_release, write_release
 
     write_sums(copied / MODEL)
     release = read_release(copied)

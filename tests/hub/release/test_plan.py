@@ -13,7 +13,7 @@ from modeling_axk1.hub.check import check
 from modeling_axk1.hub.export import export_release
 from modeling_axk1.hub.release.manifest import read_manifest
 from modeling_axk1.hub.release.plan import lay_out_shards, plan_release
-from modeling_axk1.hub.release.release_set import read_release
+from modeling_axk1.hub.release_set import read_release
 from modeling_axk1.weights.names import expected_tensors
 from modeling_axk1.weights.plan import parse_size
 from tests.goldens import assert_golden

@@ -13,7 +13,7 @@ from modeling_axk1.errors import HubError, UsageError, WeightsError
 from modeling_axk1.files import file_digests
 from modeling_axk1.hub.export import export_release
 from modeling_axk1.hub.release.manifest import read_manifest
-from modeling_axk1.hub.release.release_set import read_release
+from modeling_axk1.hub.release_set import read_release
 from modeling_axk1.weights.check import check
 from modeling_axk1.weights.sign import generate_keys
 from modeling_axk1.weights.verify import verify
@@ -32,7 +32,7 @@ def test_the_same_inputs_give_the_same_bytes_signed_or_not(made, tmp_path):
     release = read_release(tmp_path / "elsewhere" / "again")
     assert len(signatures) == len(release.repositories) == 4
     for entry in release.repositories:
-        assert check(release.path(entry), key=public).problems == []
+        assert check(tmp_path / "elsewhere" / "again" / entry.folder, key=public).problems == []
 
 
 def test_the_dataset_comes_first_and_every_repository_is_there(made):
