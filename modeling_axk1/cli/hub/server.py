@@ -49,6 +49,14 @@ def serve(
             "Then --access tokens is the default everywhere.",
         ),
     ] = False,
+    max_file_size: Annotated[str, typer.Option(help="The largest file taken, from 10MiB to 1TiB.")] = "1TiB",
+    quota: Annotated[
+        str | None,
+        typer.Option(
+            help="What each namespace may keep, like 50GB, or none. Stays set; the same as `axk1 hub quota set '*'`.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve a hub that huggingface_hub, transformers and datasets use.
 
@@ -61,9 +69,14 @@ def serve(
     from ipaddress import ip_address
 
     from modeling_axk1.hub.server import default_workers, run
-    from modeling_axk1.hub.server.accounts import Accounts
+    from modeling_axk1.hub.server.accounts import EVERYWHERE, Accounts
     from modeling_axk1.hub.server.health import tell_systemd
+    from modeling_axk1.hub.server.limits import Limits
+    from modeling_axk1.weights.plan import parse_size
 
+    largest_file = parse_size(max_file_size)
+    if quota is not None:
+        Limits(root).set(EVERYWHERE, None if quota == "none" else parse_size(quota))
     try:
         loopback = ip_address(host).is_loopback
     except ValueError:
@@ -90,4 +103,5 @@ def serve(
         log=log,
         log_format=log_format.value,
         behind_proxy=behind_proxy,
+        largest_file=largest_file,
     )

@@ -12,10 +12,11 @@ from modeling_axk1.hub.server import lfs
 from modeling_axk1.hub.server.access import Access
 from modeling_axk1.hub.server.accounts import Right
 from modeling_axk1.hub.server.catalog import Catalog
-from modeling_axk1.hub.server.commits import LARGEST_BLOB, read_commit
+from modeling_axk1.hub.server.commits import LARGEST_BLOB, AddRegular, CommitRequest, read_commit
 from modeling_axk1.hub.server.descriptions import date, describe_commit, describe_entry, describe_repository, title
 from modeling_axk1.hub.server.names import KINDS, check_path, check_size
 from modeling_axk1.hub.server.pages import LONGEST_PAGE, page_of, paged, whole_number
+from modeling_axk1.hub.server.quota import Quotas
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import DEFAULT_BRANCH, File, Folder, Repository
 from modeling_axk1.hub.server.requests import body_of, endpoint_of, json_of
@@ -26,9 +27,10 @@ _COMMITS_ON_A_PAGE = 50
 class Api:
     """The routes below /api that are about one repository."""
 
-    def __init__(self, catalog: Catalog, access: Access) -> None:
+    def __init__(self, catalog: Catalog, access: Access, quotas: Quotas) -> None:
         self._catalog = catalog
         self._access = access
+        self._quotas = quotas
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -131,6 +133,9 @@ class Api:
         if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
             raise Refusal(400, "preupload needs a list of files")
 
+        for file in files:
+            self._quotas.check_file(file.get("size"))
+
         def decide() -> list[dict[str, Any]]:
             commit = repository.resolve(request.path_params["revision"])
             return [_upload_mode(repository, commit, file) for file in files]
@@ -142,7 +147,7 @@ class Api:
         _refuse_pull_request(request)
         wanted = await read_commit(request.stream())
         branch = request.path_params["revision"]
-        oid = await run_in_threadpool(repository.commit, branch, wanted, self._catalog.blobs.refresh)
+        oid = await run_in_threadpool(self._add_commit, repository, branch, wanted)
         path = request.url.path.removeprefix("/api/models/").removeprefix("/api/").partition("/commit/")[0]
         return JSONResponse(
             {"success": True, "commitOid": oid, "commitUrl": f"{endpoint_of(request)}/{path}/commit/{oid}"}
@@ -153,6 +158,12 @@ class Api:
         message = str((await json_of(request)).get("message") or "")
         await run_in_threadpool(repository.squash, request.path_params["reference"], message)
         return JSONResponse({"success": True})
+
+    def _add_commit(self, repository: Repository, branch: str, wanted: CommitRequest) -> str:
+        # Deletions and what names uploaded files always pass: the upload would have been for nothing.
+        brought = sum(len(item.content) for item in wanted.operations if isinstance(item, AddRegular))
+        with self._quotas.take_bytes(repository, brought):
+            return repository.commit(branch, wanted, self._catalog.blobs.refresh)
 
     async def _add_branch(self, request: Request) -> Response:
         repository = self._repository(request, "write")

@@ -15,6 +15,7 @@ from modeling_axk1.hub.server.access import Access, Policy
 from modeling_axk1.hub.server.accounts import Accounts
 from modeling_axk1.hub.server.api import Api
 from modeling_axk1.hub.server.catalog import Catalog
+from modeling_axk1.hub.server.commits import LARGEST_BLOB
 from modeling_axk1.hub.server.download import Downloads
 from modeling_axk1.hub.server.forwarded import as_the_client_sent_it
 from modeling_axk1.hub.server.git_http import GitHttp
@@ -25,6 +26,7 @@ from modeling_axk1.hub.server.lfs_api import LfsApi
 from modeling_axk1.hub.server.log import RequestLog
 from modeling_axk1.hub.server.metrics import Metrics
 from modeling_axk1.hub.server.observed import Observed, naming
+from modeling_axk1.hub.server.quota import Quotas
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.requests import endpoint_of, refuse
 from modeling_axk1.hub.server.tickets import Tickets
@@ -40,13 +42,19 @@ _PAGE = """<!doctype html>
 
 
 def build(
-    catalog: Catalog, policy: Policy = "open", *, log: RequestLog | None = None, behind_proxy: bool = False
+    catalog: Catalog,
+    policy: Policy = "open",
+    *,
+    log: RequestLog | None = None,
+    behind_proxy: bool = False,
+    largest_file: int = LARGEST_BLOB,
 ) -> ASGIApp:
     """Return the application that serves `catalog` to those whom `policy` lets in.
 
     `behind_proxy` believes what a proxy says of the client's request; then only the proxy must reach the hub.
+    `largest_file` is in bytes.
     """
-    routes = routes_of(catalog, policy)
+    routes = routes_of(catalog, policy, largest_file)
     named = [route for route in routes if isinstance(route, Route)]
     for route in named:
         route.app = naming(route.path, route.app)
@@ -78,9 +86,10 @@ def build(
     return outermost
 
 
-def routes_of(catalog: Catalog, policy: Policy) -> list[BaseRoute]:
+def routes_of(catalog: Catalog, policy: Policy, largest_file: int = LARGEST_BLOB) -> list[BaseRoute]:
     """Return every route of the hub. Each asks `access` before it answers; a test walks this list and tries."""
     access = Access(catalog, Accounts(catalog.root), policy)
+    quotas = Quotas(catalog.root, catalog.blobs, largest_file)
 
     async def index(request: Request) -> Response:
         names = await run_in_threadpool(access.visible, request)
@@ -88,10 +97,10 @@ def routes_of(catalog: Catalog, policy: Policy) -> list[BaseRoute]:
 
     return [
         Route("/", index),
-        *HubApi(catalog, access).routes(),
-        *Api(catalog, access).routes(),
-        *LfsApi(access, catalog.blobs, Tickets(catalog.root / "key")).routes(),
-        *GitHttp(access, Git(catalog.root / "git", catalog.blobs.root)).routes(),
+        *HubApi(catalog, access, quotas).routes(),
+        *Api(catalog, access, quotas).routes(),
+        *LfsApi(access, catalog.blobs, Tickets(catalog.root / "key"), quotas).routes(),
+        *GitHttp(access, Git(catalog.root / "git", catalog.blobs.root), quotas).routes(),
         *Downloads(access, catalog.blobs).routes(),
     ]
 

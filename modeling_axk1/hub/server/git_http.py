@@ -6,11 +6,12 @@ decided in `pre_receive`.
 """
 
 import asyncio
+import os
 import re
 import tempfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import IO, Any
 
@@ -25,6 +26,7 @@ from modeling_axk1.hub.server.access import Access, Right
 from modeling_axk1.hub.server.git_process import LARGEST_PUSH, Git, Service, stop
 from modeling_axk1.hub.server.lock import writing
 from modeling_axk1.hub.server.names import REPOSITORY_PREFIXES
+from modeling_axk1.hub.server.quota import Quotas
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import Repository
 from modeling_axk1.hub.server.requests import refuse
@@ -47,9 +49,10 @@ _PROTOCOL = re.compile(r"version=[012]")
 class GitHttp:
     """The routes that git's clients use, below NAME and NAME.git."""
 
-    def __init__(self, access: Access, git: Git) -> None:
+    def __init__(self, access: Access, git: Git, quotas: Quotas) -> None:
         self._access = access
         self._git = git
+        self._quotas = quotas
         # Waiting for a repository's lock must not take the threads that readers need.
         self._waiting: CapacityLimiter | None = None
 
@@ -90,7 +93,7 @@ class GitHttp:
         repository = await run_in_threadpool(self._access.repository, request, kind, "read")
         _check_type(request, "git-upload-pack")
         with tempfile.TemporaryFile(dir=self._git.folder, buffering=0) as body:
-            await _take_in(request, body, _LARGEST_FETCH_REQUEST)
+            await _take_in(request, body, _LARGEST_FETCH_REQUEST, _too_large(_LARGEST_FETCH_REQUEST))
             process = await self._git.start(
                 "upload-pack", repository=repository.path, protocol=_protocol(request), body=body
             )
@@ -101,18 +104,32 @@ class GitHttp:
         _check_type(request, "git-receive-pack")
         try:
             with tempfile.TemporaryFile(dir=self._git.folder, buffering=0) as body:
-                await _take_in(request, body, LARGEST_PUSH)
-                _check_commands(body)
-                return await self._receive(repository, body)
+                await _take_in(request, body, *await run_in_threadpool(self._most, repository))
+                size = body.seek(0, os.SEEK_END) - _check_commands(body)
+                taken = await run_in_threadpool(self._quotas.take_bytes, repository, size)
+                return await self._receive(repository, body, taken)
         except Refusal as refusal:
-            if refusal.status not in {413, 503}:
+            if refusal.status not in {413, 503, 507}:
                 raise
             # Git shows the words of a refused push only when they come as a push's answer.
             return _push_refused(refusal.message)
 
-    async def _receive(self, repository: Repository, body: IO[bytes]) -> Response:
+    def _most(self, repository: Repository) -> tuple[int, Refusal]:
+        """Return how many bytes a push may bring, and what is said to one that brings more."""
+        left = self._quotas.left(repository)
+        # Whoever has no room left may still remove a branch.
+        if left is not None and left + _LARGEST_COMMAND_LIST < LARGEST_PUSH:
+            namespace = repository.path.parent.name
+            said = Refusal(507, f"the quota of {namespace} has room for {left:,} more bytes; this push brings more")
+            return left + _LARGEST_COMMAND_LIST, said
+        return LARGEST_PUSH, _too_large(LARGEST_PUSH)
+
+    async def _receive(
+        self, repository: Repository, body: IO[bytes], taken: AbstractContextManager[object]
+    ) -> Response:
         self._waiting = self._waiting or CapacityLimiter(_MOST_WAITING)
         with ExitStack() as stack:
+            stack.enter_context(taken)
             lock = await to_thread.run_sync(stack.enter_context, writing(repository.path), limiter=self._waiting)
             process = await self._git.start(
                 "receive-pack", repository=repository.path, protocol="", body=body, lock=lock
@@ -219,8 +236,12 @@ def _check_type(request: Request, service: str) -> None:
         raise Refusal(415, f"the content type must be {wanted}, got {request.headers.get('content-type', '')[:80]!r}")
 
 
-async def _take_in(request: Request, body: IO[bytes], limit: int) -> None:
-    """Write a request's body to `body`, unpacked, and go to its start; refuses more than `limit` bytes (413)."""
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, f"a request of git's must not exceed {limit} bytes; push fewer commits at a time")
+
+
+async def _take_in(request: Request, body: IO[bytes], limit: int, too_large: Refusal) -> None:
+    """Write a request's body to `body`, unpacked, and go to its start; raises `too_large` above `limit` bytes."""
     encoding = request.headers.get("content-encoding", "identity")
     if encoding not in {"identity", "gzip", "x-gzip"}:
         raise Refusal(415, f"a content encoding must be gzip, got {encoding[:80]!r}")
@@ -233,7 +254,7 @@ async def _take_in(request: Request, body: IO[bytes], limit: int) -> None:
                 # A client that is still sending would see a broken connection instead of reading why.
                 async for _ in stream:
                     pass
-                raise Refusal(413, f"a request of git's must not exceed {limit} bytes; push fewer commits at a time")
+                raise too_large
             await run_in_threadpool(body.write, data)
     if inflate is not None and not inflate.eof:
         raise Refusal(400, "a gzip body must be whole")
@@ -253,9 +274,9 @@ async def _plain(data: bytes, inflate: Any) -> AsyncIterator[bytes]:
         data = inflate.unconsumed_tail
 
 
-def _check_commands(body: IO[bytes]) -> None:
-    """Refuse a push whose list of references is malformed or endless; git would hold all of it in memory."""
-    size = 0
+def _check_commands(body: IO[bytes]) -> int:
+    """Return the size of a push's list of references; refuses a malformed or endless one: git holds it in memory."""
+    size = body.seek(0)
     while head := body.read(4):
         if not re.fullmatch(rb"[0-9a-fA-F]{4}", head) or 0 < int(head, 16) < 4:
             raise Refusal(400, f"a push must begin with git's packet lines, got {head!r}")
@@ -269,7 +290,9 @@ def _check_commands(body: IO[bytes]) -> None:
             raise Refusal(413, "a push must not change so many references at once")
     else:
         raise Refusal(400, "a push must end its list of references")
+    end = body.tell()
     body.seek(0)
+    return end
 
 
 def _push_refused(message: str) -> Response:

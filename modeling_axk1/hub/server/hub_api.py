@@ -13,6 +13,7 @@ from modeling_axk1.hub.server.catalog import Catalog
 from modeling_axk1.hub.server.descriptions import describe_repository
 from modeling_axk1.hub.server.names import KINDS, kind_of
 from modeling_axk1.hub.server.pages import page_of, paged
+from modeling_axk1.hub.server.quota import Quotas
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import DEFAULT_BRANCH
 from modeling_axk1.hub.server.requests import endpoint_of, json_of, refuse
@@ -21,9 +22,10 @@ from modeling_axk1.hub.server.requests import endpoint_of, json_of, refuse
 class HubApi:
     """The routes below /api that are about no one repository's content."""
 
-    def __init__(self, catalog: Catalog, access: Access) -> None:
+    def __init__(self, catalog: Catalog, access: Access, quotas: Quotas) -> None:
         self._catalog = catalog
         self._access = access
+        self._quotas = quotas
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -71,8 +73,9 @@ class HubApi:
         body = await json_of(request)
         kind = kind_of(body.get("type"))
         old, new = (_identity(body.get(key)) for key in ("fromRepo", "toRepo"))
-        self._access.named(request, kind, *old, "admin")
+        repository = self._access.named(request, kind, *old, "admin")
         self._access.check_namespace(request, "admin", new[0])
+        await run_in_threadpool(self._quotas.check_move, repository, new[0])
         await run_in_threadpool(self._catalog.move, kind, old, new)
         return JSONResponse({"success": True})
 

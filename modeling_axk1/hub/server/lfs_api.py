@@ -18,6 +18,7 @@ from modeling_axk1.hub.server import lfs
 from modeling_axk1.hub.server.access import Access
 from modeling_axk1.hub.server.commits import LARGEST_BLOB
 from modeling_axk1.hub.server.names import REPOSITORY_PREFIXES, check_sha256, check_size
+from modeling_axk1.hub.server.quota import Books, Quotas
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import Repository
 from modeling_axk1.hub.server.requests import endpoint_of, json_of, refuse
@@ -38,9 +39,10 @@ class _BlobResponse(FileResponse):
 class LfsApi:
     """The routes below NAME.git/info/lfs."""
 
-    def __init__(self, access: Access, blobs: BlobStore, tickets: Tickets) -> None:
+    def __init__(self, access: Access, blobs: BlobStore, tickets: Tickets, quotas: Quotas) -> None:
         self._access = access
         self._blobs = blobs
+        self._quotas = quotas
         self._tickets = tickets
 
     def routes(self) -> list[Route]:
@@ -76,16 +78,25 @@ class LfsApi:
             raise Refusal(413, f"an LFS batch must not have more than {_MOST_OBJECTS} objects, got {len(objects)}")
         if body.get("hash_algo", "sha256") != "sha256":
             raise Refusal(409, f"objects are named by sha256 here, got {str(body['hash_algo'])[:80]!r}")
+        books = None
         if operation == "upload":
             await run_in_threadpool(self._access.repository, request, kind, "write")
+            books = await run_in_threadpool(self._quotas.books, repository.path.parent.name, "", _size_of(objects))
         transfer = _transfer(operation, body.get("transfers"), objects)
         base = endpoint_of(request) + request.url.path.removesuffix("/batch")
-        answer = partial(self._answer, repository, f"{kind}/{_name(request)}", base, operation, transfer)
+        answer = partial(self._answer, repository, f"{kind}/{_name(request)}", base, operation, transfer, books)
         answers = await run_in_threadpool(lambda: [answer(item if isinstance(item, dict) else {}) for item in objects])
         return _lfs_json({"transfer": transfer, "hash_algo": "sha256", "objects": answers})
 
     def _answer(
-        self, repository: Repository, owner: str, base: str, operation: str, transfer: str, item: dict[str, Any]
+        self,
+        repository: Repository,
+        owner: str,
+        base: str,
+        operation: str,
+        transfer: str,
+        books: Books | None,
+        item: dict[str, Any],
     ) -> dict[str, Any]:
         try:
             oid, size = check_sha256(item.get("oid")), check_size(item.get("size"), LARGEST_BLOB)
@@ -99,6 +110,12 @@ class LfsApi:
             return {**answer, "error": {"code": 404, "message": f"no file of this repository is {oid}, {size} bytes"}}
         if repository.large_files.may_commit(oid) and self._blobs.refresh(oid) == size:
             return answer
+        try:
+            self._quotas.check_file(size)
+            if books is not None:
+                books.admit(self._quotas.name_of(repository, oid, size), size)
+        except Refusal as refusal:
+            return {**answer, "error": {"code": refusal.status, "message": refusal.message}}
         signed = self._tickets.sign(f"{owner}/{oid}", size=str(size))
         answer["actions"] = {
             "upload": _upload_action(transfer, f"{base}/{oid}", signed, size),
@@ -135,21 +152,22 @@ class LfsApi:
         repository, oid, size = await self._permitted(kind, request)
         stream = request.stream()
         try:
-            with self._blobs.receive(oid, size) as blob:
-                async for chunk in stream:
-                    await run_in_threadpool(blob.write, chunk)
+            with await run_in_threadpool(self._quotas.take_file, repository, oid, size):
+                with self._blobs.receive(oid, size) as blob:
+                    async for chunk in stream:
+                        await run_in_threadpool(blob.write, chunk)
+                await run_in_threadpool(repository.large_files.add_uploaded, oid)
         except (Refusal, OSError):
             await _drain(request)
             raise
-        await run_in_threadpool(repository.large_files.add_uploaded, oid)
         return Response(status_code=200)
 
     async def _put_part(self, kind: str, request: Request) -> Response:
-        _, oid, size = await self._permitted(kind, request)
+        repository, oid, size = await self._permitted(kind, request)
+        upload = self._upload(kind, request, oid, size)
         try:
-            digest = await self._upload(kind, request, oid, size).take_part(
-                request.path_params["part"], request.stream()
-            )
+            with await run_in_threadpool(self._quotas.take_file, repository, oid, size):
+                digest = await upload.take_part(request.path_params["part"], request.stream())
         except (Refusal, OSError):
             await _drain(request)
             raise
@@ -162,8 +180,9 @@ class LfsApi:
         def complete() -> None:
             # A client whose connection broke while it waited for this answer asks again.
             if not (repository.large_files.may_commit(oid) and self._blobs.refresh(oid) == size):
-                self._upload(kind, request, oid, size).complete(digests)
-                repository.large_files.add_uploaded(oid)
+                with self._quotas.take_file(repository, oid, size):
+                    self._upload(kind, request, oid, size).complete(digests)
+                    repository.large_files.add_uploaded(oid)
 
         await run_in_threadpool(complete)
         return JSONResponse({"success": True})
@@ -187,12 +206,13 @@ class LfsApi:
         offset = _whole_number("Upload-Offset", request.headers.get("upload-offset", ""))
         whole = False
         try:
-            whole = await self._upload(kind, request, oid, size).append(offset, request.stream())
+            with await run_in_threadpool(self._quotas.take_file, repository, oid, size):
+                whole = await self._upload(kind, request, oid, size).append(offset, request.stream())
+                if whole:
+                    await run_in_threadpool(repository.large_files.add_uploaded, oid)
         except (Refusal, OSError):
             await _drain(request)
             raise
-        if whole:
-            await run_in_threadpool(repository.large_files.add_uploaded, oid)
         here = size if whole else await run_in_threadpool(self._upload(kind, request, oid, size).offset)
         return Response(status_code=204, headers={**_TUS, "Upload-Offset": str(here)})
 
@@ -204,6 +224,12 @@ class LfsApi:
 
     def _upload(self, kind: str, request: Request, oid: str, size: int) -> Upload:
         return Upload(self._blobs, f"{kind}/{_name(request)}", oid, size)
+
+
+def _size_of(objects: list[Any]) -> int:
+    """Return the bytes that a batch would bring at most; nonsense among them is refused one by one later."""
+    sizes = [item.get("size") for item in objects if isinstance(item, dict)]
+    return sum(size for size in sizes if isinstance(size, int) and size > 0)
 
 
 def _transfer(operation: str, offered: object, objects: list[Any]) -> str:

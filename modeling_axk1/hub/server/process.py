@@ -50,6 +50,7 @@ def run(
     log: str | None = None,
     log_format: "LogFormat" = "json",
     behind_proxy: bool = False,
+    largest_file: int | None = None,
 ) -> None:
     """Serve the hub in `root` until SIGINT or SIGTERM comes, or `wait_for_stop` returns.
 
@@ -64,22 +65,35 @@ def run(
         log: file for a line about each request; "-" is stderr, None nowhere.
         log_format: of these lines.
         behind_proxy: believe what a proxy in front says of the client's request, see `forwarded`.
+        largest_file: bytes in [10 MiB, 1 TiB] that a file may have; None is the most.
 
     Raises HubError when the port is taken, the address is not of this machine, or `root` is served already.
 
     """
     from modeling_axk1.hub.server.app import build
     from modeling_axk1.hub.server.catalog import Catalog
+    from modeling_axk1.hub.server.commits import LARGEST_BLOB
+    from modeling_axk1.hub.server.lfs import REGULAR_LIMIT
     from modeling_axk1.hub.server.log import RequestLog
     from modeling_axk1.hub.server.workers import Workers, listeners
 
     if not 1 <= workers <= 64:
         raise UsageError(f"workers must be in [1, 64], got {workers}")
+    largest_file = LARGEST_BLOB if largest_file is None else largest_file
+    if not REGULAR_LIMIT <= largest_file <= LARGEST_BLOB:
+        # Smaller ones are in git itself, where pushes bring them.
+        raise UsageError(f"the largest file must be in [{REGULAR_LIMIT}, {LARGEST_BLOB}] bytes, got {largest_file}")
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(host, port, shared=workers > 1))
         sockets = [listener, *(stack.enter_context(other) for other in listeners(listener, workers)[1:])]
         # Before the fork: the lock on the folder and the sweep of leftovers are one for all.
-        app = build(Catalog(root), policy, log=RequestLog(log, log_format), behind_proxy=behind_proxy)
+        app = build(
+            Catalog(root),
+            policy,
+            log=RequestLog(log, log_format),
+            behind_proxy=behind_proxy,
+            largest_file=largest_file,
+        )
         name = f"[{host}]" if ":" in host else host
         endpoint = f"http://{name}:{listener.getsockname()[1]}"
         if workers == 1:

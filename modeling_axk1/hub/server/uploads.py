@@ -29,6 +29,11 @@ def part_size(size: int) -> int:
     return max(SMALLEST_PART, -(-size // _MOST_PARTS))
 
 
+def upload_name(owner: str, oid: str, size: int) -> str:
+    """Return the name of an upload: the folder in which its pieces wait."""
+    return hashlib.sha256(f"{owner}\n{oid}\n{size}".encode()).hexdigest()
+
+
 class Upload:
     """The blob `oid` of `size` bytes on its way into the repository `owner` (any text that names it).
 
@@ -39,8 +44,7 @@ class Upload:
         self._blobs = blobs
         self._oid = check_sha256(oid)
         self._size = size
-        name = hashlib.sha256(f"{owner}\n{oid}\n{size}".encode()).hexdigest()
-        self._folder = blobs.uploads / name
+        self._folder = blobs.uploads / upload_name(owner, oid, size)
         self._stream = self._folder / "stream"
 
     # In parts
