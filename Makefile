@@ -10,7 +10,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 demo: $(VENV)/.installed  ## from raw text to a published model, on this machine
 	$(BIN)/axk1 quickstart
 
-test: lint  ## everything: lint, types, tests on two cores
+test: lint  ## everything: lint, types, tests on two cores; git-lfs and nginx among them
+	.ci/programs
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-test
