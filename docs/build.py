@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import data_page
+import hub_page
 import tokenizer_page
 from data_korean import KOREAN as DATA_KOREAN
 from results import result
@@ -186,7 +187,7 @@ KOREAN = {
     "Parameters quantised": "양자화된 파라미터",
     "GiB, weights alone; caches and activations come on top": "GiB, 가중치만. 캐시와 활성값은 따로 듭니다",
 }
-KOREAN |= DATA_KOREAN | tokenizer_page.KOREAN
+KOREAN |= DATA_KOREAN | tokenizer_page.KOREAN | hub_page.KOREAN
 
 
 def say(text: str, language: str) -> str:
@@ -537,10 +538,13 @@ TABLES: dict[str, Callable[[str], str]] = {
 
 
 def of_page(page: Any, name: str) -> Callable[[str], str]:
-    """A table of a page that has a file of its own for its tables."""
+    """A table of a page that has a file of its own for its tables; nothing where nobody has measured it yet."""
 
     def made(language: str) -> str:
-        header, rows, words, source = page.TABLES[name](lambda text: say(text, language))
+        found = page.TABLES[name](lambda text: say(text, language))
+        if found is None:
+            return ""
+        header, rows, words, source = found
         return table(language, source, header, rows, words) if source else grid(language, header, rows, words)
 
     return made
@@ -556,6 +560,7 @@ def data_corpus(language: str) -> str:
 
 TABLES |= {f"data_{name}": of_page(data_page, name) for name in data_page.TABLES} | {"data_corpus": data_corpus}
 TABLES |= {f"tokenizer_{name}": of_page(tokenizer_page, name) for name in tokenizer_page.TABLES}
+TABLES |= {f"hub_{name}": of_page(hub_page, name) for name in hub_page.TABLES}
 
 
 def drawing(theme: str) -> Any:

@@ -1,20 +1,26 @@
 """The documentation is true: its blocks run as they stand, its figures are measured, both languages say the same."""
 
+import json
 import re
 import shutil
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from typer import Typer
 
+from modeling_axk1.cli.hub import app as hub
 from modeling_axk1.cli.weights import app as weights
 
 DOCS = Path(__file__).parent.parent / "docs"
 PYTHON = re.compile(r"^```python( torchrun)?\n(.*?)^```", re.M | re.S)
 BLOCK = re.compile(r"^```sh( serve)?\n(.*?)^```", re.M | re.S)
 FENCED = re.compile(r"^```(.*?)\n(.*?)^```", re.M | re.S)
+# Words in a block, behind a command.
+COMMENT = re.compile(r"  +# .*$", re.M)
 # What a line is before its words: heading, table row, item of a list, fence or markup.
 STRUCTURE = re.compile(r"^(#+ |\||- |```|<[^>]*>)", re.M)
 
@@ -28,6 +34,48 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def anchor(heading: str) -> str:
+    """What a link to a heading says, as renderers of Markdown make it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def run_page(text: str, replaced: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a page's shell blocks: the servers beside the whole rest, which is one script.
+
+    Numbers of ports become free ones, and `replaced` makes small what takes long.
+    """
+    found = BLOCK.findall(text)
+    ports = {port: str(free_port()) for port in re.findall(r"--port (\d+)", text)}
+    replaced = replaced | {
+        f"{before}{port}": f"{before}{ours}" for port, ours in ports.items() for before in (":", "port ")
+    }
+    pattern = re.compile("|".join(map(re.escape, replaced)))
+    found = [(mark, pattern.sub(lambda match: replaced[match[0]], block)) for mark, block in found]
+    tree = str(DOCS.parent)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(folder / "home"),
+        "LANG": "C.UTF-8",
+    }
+    environment |= {"PYTHONPATH": tree, "HF_HUB_DISABLE_TELEMETRY": "1"}
+    environment |= {f"GIT_{who}_{what}": "page@test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    options = {"cwd": folder, "env": environment, "text": True}
+    with ExitStack() as stack:
+        for _, command in (block for block in found if block[0]):
+            server = stack.enter_context(subprocess.Popen(command.split(), stdout=subprocess.PIPE, **options))
+            stack.callback(server.terminate)
+            assert " at http" in server.stdout.readline()
+        script = "set -euo pipefail\n" + "".join(block for mark, block in found if not mark)
+        return subprocess.run(["bash", "-c", script], capture_output=True, errors="replace", **options)
+
+
+def hub_commands(app: Typer = hub, before: str = "axk1 hub") -> list[str]:
+    """Every command of `axk1 hub`, those below `token` and others too."""
+    own = [command.name or command.callback.__name__ for command in app.registered_commands]
+    below = [found for group in app.registered_groups for found in hub_commands(group.typer_instance, group.name)]
+    return [f"{before} {command}" for command in (*own, *below)]
 
 
 def test_every_page_is_there_in_both_languages():
@@ -109,22 +157,25 @@ def test_the_python_of_the_model_page_runs(tmp_path):
         assert result.returncode == 0, result.stderr
 
 
-def test_the_weights_page_is_the_same_in_both_languages_but_for_its_words():
-    texts = [(DOCS / language / "weights.md").read_text("utf-8") for language in ("en", "ko")]
-    assert FENCED.findall(texts[0]) == FENCED.findall(texts[1])
+@pytest.mark.parametrize("page", ["weights.md", "hub.md", "hub-server.md"])
+def test_a_page_is_the_same_in_both_languages_but_for_its_words(page):
+    texts = [(DOCS / language / page).read_text("utf-8") for language in ("en", "ko")]
+    english, korean = ([(kind, COMMENT.sub("", block)) for kind, block in FENCED.findall(text)] for text in texts)
+    assert english == korean
     english, korean = (STRUCTURE.findall(re.sub('alt="[^"]*"', "", text)) for text in texts)
     assert english == korean
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*/*.md")), ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_links_lead_somewhere(page):
-    text = page.read_text("utf-8")
-    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.M)}
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in headings, target
-        elif not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            path, _, heading = target.partition("#")
+            linked = page.parent / path if path else page
+            assert linked.exists(), target
+            if heading:
+                headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.M)
+                assert heading in map(anchor, headings), target
 
 
 def test_the_weights_page_shows_every_command():
@@ -158,3 +209,62 @@ def test_the_weights_page_works_block_by_block(tmp_path):
         finally:
             server.terminate()
     assert "missing: 0" in result.stdout
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_pages_about_hubs_show_every_command(language):
+    shown = "".join(text for page in ("hub.md", "hub-server.md") for _, text in blocks(page, language))
+    assert [command for command in hub_commands() if f"{command} " not in shown] == []
+
+
+@pytest.mark.slow
+def test_the_hub_page_works_block_by_block(tmp_path):
+    """With a model of three steps; the examples of the cards are run in tests/hub/release."""
+    shutil.copytree(DOCS.parent / "release", tmp_path / "release")
+    quick = {"--preset nano": "--preset nano --steps 3", "hub check release-set": "hub check release-set --no-run"}
+    result = run_page((DOCS / "en" / "hub.md").read_text("utf-8"), quick, tmp_path)
+    assert result.returncode == 0, result.stderr
+    said = result.stdout
+    assert "nothing found" in said
+    assert "every card is what its files give" in said
+    # Four repositories: on the second hub, in two bundles, streamed, in the folder; and the one in the client's cache.
+    assert said.count("every SHA-256 as published") == 4 * 5 + 1
+    assert said.count("loads without this package") == 3
+    assert "torch.bfloat16" in said
+    assert (tmp_path / "copy" / "release.json").read_bytes() == (tmp_path / "release-set/release.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_page_about_the_hub_itself_works_block_by_block(tmp_path):
+    result = run_page((DOCS / "en" / "hub-server.md").read_text("utf-8"), {}, tmp_path)
+    assert result.returncode == 0, result.stderr
+    said = result.stdout
+    assert '{"status":"ok"}' in said
+    assert "minji: write in minji, team" in said
+    assert "axk1_hub_free_bytes " in said
+    assert "first (model)" in said
+    assert "all sound" in said
+    assert "every digest right" in said
+    for name, line in (("axk1-hub.conf", "server_name hub.example.org;"), ("axk1-hub.service", "DynamicUser=yes")):
+        assert line in (tmp_path / name).read_text()
+
+
+@pytest.mark.slow
+def test_the_page_about_the_hub_says_how_fast_it_is_once_that_was_measured(tmp_path):
+    """By short runs of the benchmarks, in a copy of the documentation; the languages differ in words only."""
+    shutil.copytree(DOCS, tmp_path / "docs")
+    for folder in ("release/results", "data_cards", "tokenizer"):
+        shutil.copytree(DOCS.parent / folder, tmp_path / folder)
+    results = tmp_path / "release" / "results"
+    for command in (["hub_load.py", "--port", str(free_port())], ["hub_soak.py"]):
+        script = [DOCS.parent / "benchmarks" / command[0], *command[1:], "--quick", "--out", results]
+        subprocess.run([sys.executable, *script], check=True, capture_output=True)
+    subprocess.run([sys.executable, tmp_path / "docs" / "build.py"], check=True, capture_output=True)
+    load = json.loads((results / "hub_load.json").read_text())
+    for language in ("en", "ko"):
+        page = (tmp_path / "docs" / language / "hub-server.md").read_text("utf-8")
+        for run in load["downloads"]:
+            assert f"| **{run['hub_share_of_nginx']:.0%}** |" in page
+        for run in load["metadata"]:
+            assert f"| **{run['ms']['p99']:,.1f} ms** |" in page
+        assert "| **0** |" in page
