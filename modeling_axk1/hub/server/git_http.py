@@ -104,7 +104,9 @@ class GitHttp:
         _check_type(request, "git-receive-pack")
         try:
             with tempfile.TemporaryFile(dir=self._git.folder, buffering=0) as body:
-                await _take_in(request, body, *await run_in_threadpool(self._most, repository))
+                # Whoever has no room left may still send the words that remove a branch.
+                most = await run_in_threadpool(self._quotas.push_limit, repository, _LARGEST_COMMAND_LIST)
+                await _take_in(request, body, *(most or (LARGEST_PUSH, _too_large(LARGEST_PUSH))))
                 size = body.seek(0, os.SEEK_END) - _check_commands(body)
                 taken = await run_in_threadpool(self._quotas.take_bytes, repository, size)
                 return await self._receive(repository, body, taken)
@@ -113,16 +115,6 @@ class GitHttp:
                 raise
             # Git shows the words of a refused push only when they come as a push's answer.
             return _push_refused(refusal.message)
-
-    def _most(self, repository: Repository) -> tuple[int, Refusal]:
-        """Return how many bytes a push may bring, and what is said to one that brings more."""
-        left = self._quotas.left(repository)
-        # Whoever has no room left may still remove a branch.
-        if left is not None and left + _LARGEST_COMMAND_LIST < LARGEST_PUSH:
-            namespace = repository.path.parent.name
-            said = Refusal(507, f"the quota of {namespace} has room for {left:,} more bytes; this push brings more")
-            return left + _LARGEST_COMMAND_LIST, said
-        return LARGEST_PUSH, _too_large(LARGEST_PUSH)
 
     async def _receive(
         self, repository: Repository, body: IO[bytes], taken: AbstractContextManager[object]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modeling_axk1.hub.server.commits import LARGEST_BLOB
+from modeling_axk1.hub.server.git_process import LARGEST_PUSH
 from modeling_axk1.hub.server.limits import Limits
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import Repository
@@ -98,6 +99,19 @@ class Quotas:
         """Return how many bytes may still come to the namespace of `repository`, None when there is no limit."""
         books = self.books(repository.path.parent.name)
         return None if books is None else max(0, books.left())
+
+    def push_limit(self, repository: Repository, spare: int) -> tuple[int, Refusal] | None:
+        """Return how many bytes a push may have, and what is said to one that has more; None where git's limit holds.
+
+        `spare` is what a push has besides objects.
+        """
+        left = self.left(repository)
+        if left is None or left + spare >= LARGEST_PUSH:
+            return None
+        namespace = repository.path.parent.name
+        return left + spare, Refusal(
+            507, f"the quota of {namespace} has room for {left:,} more bytes; this push brings more"
+        )
 
     def check_move(self, repository: Repository, namespace: str) -> None:
         """Refuse to move `repository` to a namespace that has no room for it."""

@@ -21,6 +21,7 @@ from modeling_axk1.cli.hub import app
 from modeling_axk1.errors import HubError, UsageError
 from modeling_axk1.hub.publish import publish
 from modeling_axk1.hub.server import run, serving
+from modeling_axk1.hub.server.backup import backup, restore
 from modeling_axk1.hub.server.large_files import LargeFiles
 from modeling_axk1.hub.server.limits import Limits
 from modeling_axk1.hub.server.quota import Quotas
@@ -515,6 +516,19 @@ class TestCommands:
         assert [row[0] for row in rows[1:]] == ["other", "c", "team", "a", "b", "stored"]
         assert rows[2][:2] == ["c", "(model)"]
         assert rows[3][-1] == "1,000,000"
+
+    def test_a_backup_takes_the_quotas_along_and_not_what_was_on_its_way(self, tmp_path):
+        root = tmp_path / "hub"
+        with serving(root) as endpoint:
+            HfApi(endpoint=endpoint, token=False).create_repo("team/model")
+            Limits(root).set("team", 1_000_000)
+            (answer,) = batch(endpoint, "team/model", blob(1))
+            with slow_upload(href(answer), blob(1)):
+                assert len(list((root / "quota" / "arriving" / "team").iterdir())) == 2  # it, and the lock
+                backup(root, tmp_path / "backups")
+        restore(tmp_path / "backups", tmp_path / "again")
+        assert Limits(tmp_path / "again").all() == {"team": 1_000_000}
+        assert not (tmp_path / "again" / "quota" / "arriving").exists()
 
     def test_usage_needs_a_hub(self, tmp_path):
         with pytest.raises(HubError, match="holds no hub"):
