@@ -72,7 +72,7 @@ class LfsApi:
         repository = await run_in_threadpool(self._access.repository, request, kind, "read")
         body = await json_of(request)
         operation, objects = body.get("operation"), body.get("objects")
-        if operation not in {"upload", "download"} or not isinstance(objects, list):
+        if str(operation) not in {"upload", "download"} or not isinstance(objects, list):
             raise Refusal(400, f"an LFS batch must be an upload or download of a list of objects, got {operation!r}")
         if len(objects) > _MOST_OBJECTS:
             raise Refusal(413, f"an LFS batch must not have more than {_MOST_OBJECTS} objects, got {len(objects)}")
