@@ -71,9 +71,11 @@ class LfsApi:
     async def _batch(self, kind: str, request: Request) -> Response:
         repository = await run_in_threadpool(self._access.repository, request, kind, "read")
         body = await json_of(request)
-        operation, objects = body.get("operation"), body.get("objects")
-        if str(operation) not in {"upload", "download"} or not isinstance(objects, list):
-            raise Refusal(400, f"an LFS batch must be an upload or download of a list of objects, got {operation!r}")
+        operation, objects = str(body.get("operation")), body.get("objects")
+        if operation not in {"upload", "download"} or not isinstance(objects, list):
+            raise Refusal(
+                400, f"an LFS batch must be an upload or download of a list of objects, got {operation[:80]!r}"
+            )
         if len(objects) > _MOST_OBJECTS:
             raise Refusal(413, f"an LFS batch must not have more than {_MOST_OBJECTS} objects, got {len(objects)}")
         if body.get("hash_algo", "sha256") != "sha256":

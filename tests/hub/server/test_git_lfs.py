@@ -96,9 +96,9 @@ class TestGitLfs:
         assert [unknown["error"]["code"], wrong_size["error"]["code"], broken["error"]["code"]] == [404, 404, 422]
         assert "actions" not in {**unknown, **wrong_size, **broken}
 
-    def test_errors_are_in_the_words_that_git_lfs_shows(self, hub):
-        answer = httpx.post(f"{hub.endpoint}/team/nowhere.git/info/lfs/objects/batch", json={})
-        assert answer.json()["message"] == "an LFS batch must be an upload or download of a list of objects, got None"
+    def test_errors_are_in_the_words_that_git_lfs_shows(self, hub, repo):
+        answer = httpx.post(f"{hub.endpoint}/{repo}.git/info/lfs/objects/batch", json={})
+        assert answer.json()["message"] == "an LFS batch must be an upload or download of a list of objects, got 'None'"
 
 
 class TestOtherPeoplesFiles:
