@@ -86,7 +86,7 @@ def mend(release: Path) -> None:
 
     found = read_release(release)
     for entry in found.repositories:
-        folder = found.path(entry)
+        folder = release / entry.folder
         (folder / "MANIFEST.json").unlink(missing_ok=True)
         sbom = json.loads((folder / SBOM_FILE).read_text())
         digests = file_digests(folder)

@@ -303,7 +303,7 @@ class TestKilled:
         with socket.create_connection((host, int(port))) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.sendall(
-                f"POST /{repo}/git-upload-pack HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+                f"POST /{repo}/git-upload-pack HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
                 "Content-Type: application/x-git-upload-pack-request\r\n\r\n".encode()
                 + body
             )
