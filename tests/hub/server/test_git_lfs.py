@@ -98,11 +98,7 @@ class TestGitLfs:
 
     def test_errors_are_in_the_words_that_git_lfs_shows(self, hub, repo):
         answer = httpx.post(f"{hub.endpoint}/{repo}.git/info/lfs/objects/batch", json={})
-<<<<<<< HEAD
         assert answer.json()["message"] == "an LFS batch must be an upload or download of a list of objects, got 'None'"
-=======
-        assert answer.json()["message"] == "an LFS batch must be an upload or download of a list of objects, got None"
->>>>>>> f739c30 (The test of git-lfs's words asks a repository that exists: others are refused at the door)
 
 
 class TestOtherPeoplesFiles:
