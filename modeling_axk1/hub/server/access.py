@@ -44,14 +44,14 @@ class Access:
         return caller
 
     def _caller(self, request: Request) -> Caller:
-        token = _token_of(request.headers.get("authorization"))
+        token = token_of(request.headers.get("authorization"))
         if self._policy == "open":
             return Caller(_EVERYBODY, has_token=False)
         if token:
             account = self._accounts.find(token)
             if account is None:
                 # The client shows this very text as a wrong token rather than as a missing repository.
-                raise Refusal(401, "Invalid credentials in Authorization header", headers=_CHALLENGE)
+                raise Refusal(401, "Invalid credentials in Authorization header", headers=CHALLENGE)
             return Caller(account, has_token=True)
         if self._policy == "tokens":
             raise _needs_token()
@@ -120,14 +120,14 @@ class Access:
 
 
 _DEEDS = {"read": "read", "write": "write", "admin": "administer"}
-_CHALLENGE = {"WWW-Authenticate": 'Basic realm="axk1 hub", charset="UTF-8"'}
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="axk1 hub", charset="UTF-8"'}
 
 
 def _needs_token() -> Refusal:
-    return Refusal(401, "this needs a token of this hub", "RepoNotFound", headers=_CHALLENGE)
+    return Refusal(401, "this needs a token of this hub", "RepoNotFound", headers=CHALLENGE)
 
 
-def _token_of(header: str | None) -> str:
+def token_of(header: str | None) -> str:
     """Return the token in an Authorization header: after Bearer, or as the password of Basic, which git sends."""
     scheme, _, value = (header or "").strip().partition(" ")
     if scheme.lower() == "bearer":

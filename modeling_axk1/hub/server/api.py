@@ -52,8 +52,6 @@ class Api:
                 Route(f"{base}/branch/{{reference:quoted_path}}", self._delete_branch, methods=["DELETE"]),
                 Route(f"{base}/tag/{{reference:quoted_path}}", self._add_tag, methods=["POST"]),
                 Route(f"{base}/tag/{{reference:quoted_path}}", self._delete_tag, methods=["DELETE"]),
-                Route(f"{base}/xet-write-token/{{revision:quoted_path}}", self._xet_token),
-                Route(f"{base}/xet-read-token/{{revision:quoted_path}}", self._xet_token),
             ]
         return routes
 
@@ -66,12 +64,6 @@ class Api:
         detailed = _flag(request, "blobs")
         return JSONResponse(
             describe_repository(self._catalog, kind, path["namespace"], path["name"], revision, files_metadata=detailed)
-        )
-
-    def _xet_token(self, request: Request) -> Response:
-        self._repository(request, "write" if "/xet-write-token/" in request.scope["path"] else "read")
-        raise Refusal(
-            501, "this hub takes large files over Git LFS: set HF_HUB_DISABLE_XET=1 in the environment of the client"
         )
 
     def _references(self, request: Request) -> Response:

@@ -30,6 +30,7 @@ from modeling_axk1.hub.server.quota import Quotas
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.requests import endpoint_of, refuse
 from modeling_axk1.hub.server.tickets import Tickets
+from modeling_axk1.hub.server.xet.api import XetApi
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -95,11 +96,13 @@ def routes_of(catalog: Catalog, policy: Policy, largest_file: int = LARGEST_BLOB
         names = await run_in_threadpool(access.visible, request)
         return HTMLResponse(_PAGE.format(endpoint=escape(endpoint_of(request)), lists=_lists(names)))
 
+    tickets = Tickets(catalog.root / "key")
     return [
         Route("/", index),
         *HubApi(catalog, access, quotas).routes(),
         *Api(catalog, access, quotas).routes(),
-        *LfsApi(access, catalog.blobs, Tickets(catalog.root / "key"), quotas).routes(),
+        *LfsApi(access, catalog.blobs, tickets, quotas).routes(),
+        *XetApi(access, catalog.blobs, tickets).routes(),
         *GitHttp(access, Git(catalog.root / "git", catalog.blobs.root), quotas).routes(),
         *Downloads(access, catalog.blobs).routes(),
     ]

@@ -38,9 +38,9 @@ class Tickets:
                 part.unlink()
         self._key = key.read_bytes()
 
-    def sign(self, subject: str, **facts: str) -> str:
-        """Return the query of an address that permits `subject` with these `facts` for a day."""
-        query = {**facts, "expires": str(int(time.time()) + _LIFETIME_SECONDS)}
+    def sign(self, subject: str, *, lifetime: int = _LIFETIME_SECONDS, **facts: str) -> str:
+        """Return the query of an address that permits `subject` with these `facts` for `lifetime` seconds, a day."""
+        query = {**facts, "expires": str(int(time.time()) + lifetime)}
         return urlencode({**query, "signature": self._signature(subject, query)})
 
     def check(self, subject: str, query: Mapping[str, str]) -> None:

@@ -115,6 +115,9 @@ class TestRoutes:
                 "toRepo": "bora/x",
             }
             answer = httpx.request(method, lab.endpoint + path, headers=headers, json=body)
+            if path.startswith("/xet/"):  # has tokens of its own, which an account's token is none of
+                assert answer.status_code == 401, (method, path)
+                continue
             reads_by_post = path.endswith(
                 ("paths-info/main", "validate-yaml", "objects/batch", "git-upload-pack", "lfs/locks", "locks/verify")
             )
