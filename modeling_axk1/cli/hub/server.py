@@ -86,7 +86,7 @@ def serve(
     def announce(endpoint: str) -> None:
         typer.echo(f"hub {root} at {endpoint}")
         token = "" if policy is Policy.open else " HF_TOKEN=..."
-        typer.echo(f"clients: export HF_ENDPOINT={endpoint} HF_HUB_DISABLE_XET=1{token}")
+        typer.echo(f"clients: export HF_ENDPOINT={endpoint}{token}")
         tell_systemd("READY=1")
 
     if policy is Policy.open and not loopback:

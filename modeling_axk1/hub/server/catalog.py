@@ -11,7 +11,8 @@ from modeling_axk1.hub.server.lock import writing
 from modeling_axk1.hub.server.names import KINDS, check_repository
 from modeling_axk1.hub.server.refusal import Refusal, repository_not_found
 from modeling_axk1.hub.server.repository import Repository
-from modeling_axk1.hub.server.store import BlobStore
+from modeling_axk1.hub.server.store import OLDEST_UPLOAD_SECONDS, BlobStore
+from modeling_axk1.hub.server.xet.store import sweep
 
 # Beside a repository's git: there for the public ones.
 _PUBLIC = "public"
@@ -40,6 +41,7 @@ class Catalog:
         self._sweep()
         self.blobs = BlobStore(root / "blobs")
         self.blobs.sweep()
+        sweep(root, OLDEST_UPLOAD_SECONDS)
 
     def close(self) -> None:
         """Let another process own the hub."""

@@ -16,7 +16,7 @@ from modeling_axk1.hub.server.names import check_sha256
 from modeling_axk1.hub.server.refusal import Refusal
 
 # Parts of an upload that nobody goes on with.
-_OLDEST_UPLOAD_SECONDS = 7 * 24 * 3600
+OLDEST_UPLOAD_SECONDS = 7 * 24 * 3600
 
 
 class IncomingBlob:
@@ -94,7 +94,7 @@ class BlobStore:
                 leftover.unlink(missing_ok=True)
         for upload in self.uploads.iterdir():
             latest = max(path.stat().st_mtime for path in (upload, *upload.iterdir()))
-            if latest < time.time() - _OLDEST_UPLOAD_SECONDS:
+            if latest < time.time() - OLDEST_UPLOAD_SECONDS:
                 shutil.rmtree(upload, ignore_errors=True)
 
     def open(self, oid: str, size: int) -> FileIO | None:

@@ -65,7 +65,7 @@ class TestServe:
     def test_it_says_where_it_is_and_stops_on_ctrl_c(self, tmp_path):
         with command(tmp_path) as (process, (place, clients)):
             endpoint = place.split()[-1]
-            assert clients == f"clients: export HF_ENDPOINT={endpoint} HF_HUB_DISABLE_XET=1"
+            assert clients == f"clients: export HF_ENDPOINT={endpoint}"
             assert endpoint.startswith("http://127.0.0.1:")
             assert httpx.get(f"{endpoint}/api/whoami-v2").json()["name"] == "local"
             process.send_signal(signal.SIGINT)

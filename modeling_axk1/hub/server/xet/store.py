@@ -64,8 +64,7 @@ class XorbStore:
                 if not gone:
                     return self._generation.read_text()
             generation = self._renew()
-            for marker in gone:
-                marker.unlink()
+            self._forget({marker.name for marker in gone})
             return generation
 
     def has(self, name: str) -> bool:
@@ -164,6 +163,14 @@ class XorbStore:
         }
         return chunks, files
 
+    def _forget(self, gone: set[str]) -> None:
+        """Forget the xorbs of which a chunk lay in a blob that is gone; they will be asked for again."""
+        for record in (self._folder / "chunks").glob("[!.]*"):
+            if gone & {blob for blob, _ in self._load(record.name).places}:
+                record.unlink()
+        for blob in gone:
+            (self._folder / "blobs" / blob).unlink()
+
     def _missing(self, name: str) -> Refusal:
         """Return the refusal of what is not here; whoever tries again gets an address that promises nothing."""
         with suppress(FileNotFoundError), locked_folder(self._folder, fcntl.LOCK_EX):
@@ -197,6 +204,8 @@ def sweep(root: Path, older_than: float) -> None:
     """Remove the xorbs below a hub's folder `root` that came `older_than` seconds ago and that no file was made of."""
     oldest = time.time() - older_than
     for raw in (root / "repositories").glob("*/*/*.git/xet/raw/*"):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), locked_folder(raw.parent.parent, fcntl.LOCK_EX):
             if raw.stat().st_mtime < oldest:
+                # Places in blobs are forgotten with it; at worst these chunks are sent once more.
+                (raw.parent.parent / "chunks" / raw.name).unlink(missing_ok=True)
                 raw.unlink()
