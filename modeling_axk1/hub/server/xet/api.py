@@ -124,31 +124,31 @@ class XetApi:
         return JSONResponse({"was_inserted": True})
 
     async def _take_shard(self, repository: Repository, request: Request) -> Response:
-        work, _ = await self._begin(repository, request)
+        work = self._work(repository, await body_of(request))
         await run_in_threadpool(lambda: sum(1 for _ in work))
         return JSONResponse({"result": 1})
 
     async def _take_shard_and_tell(self, repository: Repository, request: Request) -> Response:
-        work, total = await self._begin(repository, request)
-        return StreamingResponse(_told(work, total), media_type="application/x-ndjson")
+        work = self._work(repository, await body_of(request))
+        return StreamingResponse(_told(work), media_type="application/x-ndjson")
 
-    async def _begin(self, repository: Repository, request: Request) -> tuple[Iterator[int], int]:
-        """Check the shard in a request; return the work that it asks for and how many bytes that is."""
-        data = await body_of(request)
+    def _work(self, repository: Repository, shard: bytes) -> Iterator[tuple[int, int]]:
+        """Do what a shard asks for; yield (bytes done, bytes in all) now and then."""
         maker = FileMaker(repository, self._blobs, self._admit)
-
-        def check() -> tuple[Iterator[int], int]:
-            files = read_shard(data)
-            maker.check(files)
-            return maker.make(files), sum(file.size for file in files)
-
-        return await run_in_threadpool(check)
+        files = read_shard(shard)
+        maker.check(files)
+        total = sum(file.size for file in files)
+        for done in maker.make(files):
+            yield done, total
 
 
-def _told(work: Iterator[int], total: int) -> Iterator[str]:
-    """Do the work, with a line of JSON now and then; the last one says how it ended."""
+def _told(work: Iterator[tuple[int, int]]) -> Iterator[str]:
+    """Do the work, with a line of JSON now and then; the last one says how it ended.
+
+    Refusals are lines too: this is the one place from which the stock client shows its user more than a status.
+    """
     try:
-        for done in work:
+        for done, total in work:
             yield _line(type="validating", verified=done, total=total)
     except Refusal as refusal:
         yield _line(type="error", message=refusal.message, retryable=False)
