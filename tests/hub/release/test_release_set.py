@@ -180,19 +180,21 @@ def test_a_wrong_manifest_is_refused_with_the_rule(tmp_path, old, new, message):
         read_manifest(path)
 
 
+def entry(**edit: str) -> dict[str, str]:
+    return {"type": "model", "id": "a/b", "folder": "models/a/b", "sums_sha256": "0" * 64, **edit}
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        ({"format": "axk1-release-2"}, "format must be axk1-release-1"),
-        ({"repositories": []}, "at least one repository"),
-        ({"repositories": [{"type": "model"}]}, "is not what `axk1 hub export` writes"),
-        ({"repositories": [{"type": "space", "id": "a/b", "folder": "a", "sums_sha256": "0" * 64}]}, "type must be"),
-        (
-            {"repositories": [{"type": "model", "id": "a/b", "folder": "../x", "sums_sha256": "0" * 64}]},
-            "inside the set",
-        ),
-        ({"repositories": [{"type": "model", "id": "ab", "folder": ".", "sums_sha256": "0" * 64}]}, "NAMESPACE/NAME"),
-        ({"repositories": [{"type": "model", "id": "a/b", "folder": ".", "sums_sha256": "1"}]}, "64 hex digits"),
+        ({"format": "axk1-release-2"}, "format must be 'axk1-release-1'"),
+        ({"repositories": []}, "a list of at least one"),
+        ({"repositories": [{"type": "model"}]}, "must have type, id, folder and sums_sha256"),
+        ({"repositories": [entry(type="space")]}, "type must be"),
+        ({"repositories": [entry(folder="../x")]}, "a/b must lie in models/a/b"),
+        ({"repositories": [entry(id="ab")]}, "NAMESPACE/NAME"),
+        ({"repositories": [entry(sums_sha256="1")]}, "64 hex digits"),
+        ({"repositories": [entry(), entry()]}, "every repository once"),
     ],
 )
 def test_a_set_that_somebody_else_wrote_is_read_with_care(tmp_path, edit, message):

@@ -49,18 +49,16 @@ class FileMaker:
         """Store each file as a blob, and yield now and then how many bytes are done; when it ends, all are durable."""
         done = told = 0
         for file in files:
-            with (
-                self._admit(self._repository, file.sha256, file.size),
-                self._blobs.receive(file.sha256, file.size) as blob,
-            ):
-                for stretch in file.stretches:
-                    for data in self._xorbs.read(stretch.xorb, stretch.start, stretch.end):
-                        blob.write(data)
-                        done += len(data)
-                        if done - told >= _STEP_BYTES:
-                            yield (told := done)
-            self._xorbs.place(file.sha256, [(it.xorb, it.start, it.end) for it in file.stretches])
-            self._repository.large_files.add_uploaded(file.sha256)
+            with self._admit(self._repository, file.sha256, file.size):
+                with self._blobs.receive(file.sha256, file.size) as blob:
+                    for stretch in file.stretches:
+                        for data in self._xorbs.read(stretch.xorb, stretch.start, stretch.end):
+                            blob.write(data)
+                            done += len(data)
+                            if done - told >= _STEP_BYTES:
+                                yield (told := done)
+                self._xorbs.place(file.sha256, [(it.xorb, it.start, it.end) for it in file.stretches])
+                self._repository.large_files.add_uploaded(file.sha256)
 
 
 def _nodes_of(stretch: Stretch, chunks: Chunks) -> list[Node]:
