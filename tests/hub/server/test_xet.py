@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -77,6 +78,17 @@ def test_of_a_changed_file_only_what_is_new_is_sent(hub, here, repo):
     sent = sum(length for name, length in known(hub, repo).items() if name not in before)
     assert 0 < sent < 500_000 < len(changed)
     assert Path(path).read_bytes() == changed
+
+
+def test_from_another_machine_a_xorb_that_is_here_is_not_sent_again(hub, here, repo):
+    call(hub.endpoint, here / "first", upload(here / "folder", repo))
+    call(hub.endpoint, here / "second", upload(here / "folder", repo))
+    first, second = (
+        set(re.findall('"result":"([a-z_]+)"', "".join(log.read_text() for log in (here / home).rglob("xet_*.log"))))
+        for home in ("first", "second")
+    )
+    assert "inserted" in first - second
+    assert "already_exists" in second - first
 
 
 def test_one_file_of_chunks_of_two_others(hub, here, repo):

@@ -1,18 +1,22 @@
 """The xet protocol over HTTP: tokens from the repository's API, then the store of its chunks at an address of its own.
 
     GET   /api/KIND/NAMESPACE/NAME/xet-write-token/REVISION    who may write there gets the address and a token
-    POST  /xet/KIND/NAMESPACE/NAME/GENERATION/v1/xorbs/default/XORB
+    POST  /xet/KIND/NAMESPACE/NAME/GENERATION/v1/xorb-grants/default/XORB    200: it is here, 404: send it
+    POST  ..../v1/xorbs/default/XORB
     POST  ..../v2/shards                                       answers line by line while the files are made
     POST  ..../v1/shards                                       the same in one answer, for older clients
 
-The store's address and token are of one repository and one right, for an hour, whatever token they were got with.
+The store's address and token are good for writing to one repository, for an hour, whatever token they were got with.
 Each repository has an address of its own because a client remembers by address which chunks it need not send again.
-Questions for chunks by hash are answered with 404 from the start: nobody learns what others have.
+Questions for single chunks find no route, so 404: the answer would have to name what others sent.
+
+Files come down over plain HTTP, where the system copies a blob to the network; as xorbs, Python would have to.
 """
 
 import json
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -22,7 +26,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from modeling_axk1.hub.server.access import CHALLENGE, Access, token_of
-from modeling_axk1.hub.server.accounts import Right
 from modeling_axk1.hub.server.names import KINDS, check_sha256
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import Repository
@@ -54,30 +57,31 @@ class XetApi:
         for kind in KINDS.values():
             api = f"/api/{kind}/{{namespace:quoted}}/{{name:quoted}}"
             store = f"/xet/{kind}/{{namespace:quoted}}/{{name:quoted}}/{{generation:quoted}}"
-            for right in ("read", "write"):
-                routes.append(Route(f"{api}/xet-{right}-token/{{revision:quoted_path}}", self._token_for(kind, right)))
-            for path, method, handler in (
-                ("v1/xorbs/default/{xorb:quoted}", "POST", self._take_xorb),
-                ("v1/shards", "POST", self._take_shard),
-                ("v2/shards", "POST", self._take_shard_and_tell),
+            routes += [
+                Route(f"{api}/xet-write-token/{{revision:quoted_path}}", partial(self._write_token, kind)),
+                Route(f"{api}/xet-read-token/{{revision:quoted_path}}", partial(self._read_token, kind)),
+            ]
+            for path, handler in (
+                ("v1/xorb-grants/default/{xorb:quoted}", self._look_for_xorb),
+                ("v1/xorbs/default/{xorb:quoted}", self._take_xorb),
+                ("v1/shards", self._take_shard),
+                ("v2/shards", self._take_shard_and_tell),
             ):
-                routes.append(Route(f"{store}/{path}", self._for_writers(kind, handler), methods=[method]))
+                routes.append(Route(f"{store}/{path}", self._for_writers(kind, handler), methods=["POST"]))
         return routes
 
     # Tokens
 
-    def _token_for(self, kind: str, right: Right) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def token(request: Request) -> Response:
-            return await run_in_threadpool(self._token, kind, right, request)
+    async def _read_token(self, kind: str, request: Request) -> Response:
+        await run_in_threadpool(self._access.repository, request, kind, "read")
+        raise Refusal(501, "files of this hub come over plain HTTP: ask for resolve/REVISION/PATH")
 
-        return token
-
-    def _token(self, kind: str, right: Right, request: Request) -> Response:
-        repository = self._access.repository(request, kind, right)
-        generation = XorbStore(repository.path, self._blobs).open() if right == "write" else "none"
+    async def _write_token(self, kind: str, request: Request) -> Response:
+        repository = await run_in_threadpool(self._access.repository, request, kind, "write")
+        generation = await run_in_threadpool(XorbStore(repository.path, self._blobs).open)
         name = f"{kind}/{_name(request)}"
         url = f"{endpoint_of(request)}/xet/{quote(name)}/{generation}"
-        secret = self._tickets.sign(f"xet/{name}", lifetime=_LIFETIME_SECONDS, right=right)
+        secret = self._tickets.sign(f"xet/{name}", lifetime=_LIFETIME_SECONDS)
         expires = int(time.time()) + _LIFETIME_SECONDS
         headers = {
             "X-Xet-Cas-Url": url,
@@ -94,8 +98,6 @@ class XetApi:
                 self._tickets.check(f"xet/{kind}/{_name(request)}", facts)
             except Refusal:
                 raise Refusal(401, "Invalid credentials in Authorization header", headers=CHALLENGE) from None
-            if facts["right"] != "write":
-                raise Refusal(403, f"this token of the store of {_name(request)} is for reading")
             try:
                 return await handler(await run_in_threadpool(self._access.by_ticket, request, kind), request)
             except (Refusal, OSError):
@@ -105,6 +107,13 @@ class XetApi:
         return checked
 
     # The store
+
+    async def _look_for_xorb(self, repository: Repository, request: Request) -> Response:
+        name, store = check_sha256(request.path_params["xorb"]), XorbStore(repository.path, self._blobs)
+        await body_of(request)  # how long it is, and a checksum
+        if await run_in_threadpool(store.has, name):
+            return JSONResponse({"was_inserted": False})
+        raise Refusal(404, f"the xorb {name} is not here; send it to v1/xorbs")
 
     async def _take_xorb(self, repository: Repository, request: Request) -> Response:
         name, store = check_sha256(request.path_params["xorb"]), XorbStore(repository.path, self._blobs)
