@@ -37,7 +37,7 @@ CAPABILITIES = {
     "xet": "large files by the xet protocol",
 }
 # Without tokens whoever reaches our hub is everybody; the rest is what it cannot do yet.
-OUR_HUB_LACKS = "accounts,duplicate,git,xet"
+OUR_HUB_LACKS = "accounts,duplicate"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -34,8 +34,8 @@ def gc(
         typer.echo(json.dumps(report.as_dict()))
         return
     verb = "would free at least" if dry_run else "freed"
-    large = report.blobs.files + report.others.files
-    typer.echo(f"{verb} {large} large files ({report.blobs.bytes + report.others.bytes:,} bytes)")
+    large = report.blobs.files + report.xorbs.files
+    typer.echo(f"{verb} {large} large files ({report.blobs.bytes + report.xorbs.bytes:,} bytes)")
     if not dry_run:
         typer.echo(f"packed {report.repositories} repositories: {report.git.files} files fewer")
     typer.echo(f"{report.reached} large files stay in use" + ("; nothing was removed" if dry_run else ""))

@@ -16,11 +16,11 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from modeling_axk1.errors import HubError
 from modeling_axk1.files import exclusive
@@ -30,6 +30,7 @@ from modeling_axk1.hub.server.large_files import LargeFiles
 from modeling_axk1.hub.server.lock import writing
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.store import BlobStore, locked_folder
+from modeling_axk1.hub.server.xet.store import sweep as sweep_xorbs
 from modeling_axk1.progress import progress_bar
 
 DAY = 24 * 3600.0
@@ -43,13 +44,6 @@ class Freed:
     bytes: int = 0
 
 
-class Store(Protocol):
-    """A place besides ROOT/blobs that keeps large files, and sweeps them itself when `collect` is given it."""
-
-    def __call__(self, reached: Callable[[str], bool], cutoff: float, *, dry_run: bool) -> Freed:
-        """Remove what serves only files that are not `reached` (by SHA-256) and is older than `cutoff`."""
-
-
 @dataclass
 class Collected:
     """What a collection did, or with `dry_run` would do at least."""
@@ -59,7 +53,7 @@ class Collected:
     reached: int = 0
     blobs: Freed = field(default_factory=Freed)
     git: Freed = field(default_factory=Freed)
-    others: Freed = field(default_factory=Freed)
+    xorbs: Freed = field(default_factory=Freed)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for --json."""
@@ -89,14 +83,13 @@ class Reached:
         self._database.close()
 
 
-def collect(root: Path, *, grace: float = DAY, dry_run: bool = False, stores: tuple[Store, ...] = ()) -> Collected:
+def collect(root: Path, *, grace: float = DAY, dry_run: bool = False) -> Collected:
     """Free what nothing reaches in the hub at `root`, which may be serving meanwhile.
 
     Args:
         root: folder of the hub.
         grace: seconds that something unreachable stays after it was last uploaded, used or reachable.
         dry_run: only say what would be freed; large files that git's own garbage still points to are not counted.
-        stores: sweep these too.
 
     Raises HubError when there is no hub at `root`, when another upkeep command works on it, or when a repository is
     damaged: then nothing more is removed.
@@ -118,10 +111,7 @@ def collect(root: Path, *, grace: float = DAY, dry_run: bool = False, stores: tu
                             raise HubError(f"{name}: {refusal.message}") from None
             report.reached = len(reached)
             _sweep_blobs(root / "blobs", reached, cutoff, report)
-            for sweep in stores:
-                freed = sweep(reached.__contains__, cutoff, dry_run=dry_run)
-                report.others.files += freed.files
-                report.others.bytes += freed.bytes
+            report.xorbs = Freed(*sweep_xorbs(root, cutoff, dry_run=dry_run))
             if not dry_run:
                 BlobStore(root / "blobs").sweep()
         finally:

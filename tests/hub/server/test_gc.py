@@ -147,17 +147,14 @@ class TestLargeFiles:
         monkeypatch.setattr(gc, "_collect_repository", move_first)
         assert collect(catalog.root, grace=0).blobs == Freed()
 
-    def test_another_store_sweeps_with_it(self, catalog, repository):
-        upload(catalog, repository, b"now")
-        commit(catalog, repository, add("a.bin", b"now"))
-        asked = []
-
-        def sweep(reached, cutoff, *, dry_run):
-            asked.append((reached(digest(b"now")), reached(digest(b"never")), cutoff < time.time(), dry_run))
-            return Freed(2, 30)
-
-        assert collect(catalog.root, grace=0, stores=(sweep,)).others == Freed(2, 30)
-        assert asked == [(True, False, True, False)]
+    def test_xorbs_that_no_file_was_made_of_go_with_the_rest(self, catalog, repository):
+        raw = repository.path / "xet" / "raw" / ("0" * 64)
+        raw.parent.mkdir(parents=True)
+        raw.write_bytes(b"xorb")
+        assert collect(catalog.root).xorbs == Freed()
+        assert collect(catalog.root, grace=0, dry_run=True).xorbs == Freed(1, 4)
+        assert collect(catalog.root, grace=0).xorbs == Freed(1, 4)
+        assert not raw.exists()
 
 
 class TestGit:

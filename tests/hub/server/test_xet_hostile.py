@@ -264,10 +264,10 @@ class TestTokens:
 def test_a_sweep_removes_what_no_file_was_made_of(hub, store):
     store.put_xorb()
     (raw,) = (store.repository / "xet" / "raw").iterdir()
-    sweep(hub.root, older_than=60)
+    sweep(hub.root, cutoff=time.time() - 60)
     assert raw.exists()
     os.utime(raw, (1, 1))
-    sweep(hub.root, older_than=60)
+    sweep(hub.root, cutoff=time.time() - 60)
     assert not raw.exists()
     assert store.put_shard(right_file()).status_code == 409
     assert store.put_xorb().json() == {"was_inserted": True}

@@ -14,7 +14,6 @@ remembers of chunks that are gone is never asked for again.
 import fcntl
 import json
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -200,12 +199,19 @@ class XorbStore:
         return self._folder / "chunks" / check_sha256(name)
 
 
-def sweep(root: Path, older_than: float) -> None:
-    """Remove the xorbs below a hub's folder `root` that came `older_than` seconds ago and that no file was made of."""
-    oldest = time.time() - older_than
-    for raw in (root / "repositories").glob("*/*/*.git/xet/raw/*"):
+def sweep(root: Path, cutoff: float, *, dry_run: bool = False) -> tuple[int, int]:
+    """Remove the xorbs below a hub's folder `root` that no file was made of and that came before `cutoff`.
+
+    `cutoff` is in seconds since 1970. Returns how many were, or would be, removed, and their bytes.
+    """
+    files = size = 0
+    for raw in (root / "repositories").glob("*/*/*.git/xet/raw/[!.]*"):
         with suppress(FileNotFoundError), locked_folder(raw.parent.parent, fcntl.LOCK_EX):
-            if raw.stat().st_mtime < oldest:
-                # Places in blobs are forgotten with it; at worst these chunks are sent once more.
-                (raw.parent.parent / "chunks" / raw.name).unlink(missing_ok=True)
-                raw.unlink()
+            status = raw.stat()
+            if status.st_mtime < cutoff:
+                files, size = files + 1, size + status.st_size
+                if not dry_run:
+                    # Places in blobs are forgotten with it; at worst these chunks are sent once more.
+                    (raw.parent.parent / "chunks" / raw.name).unlink(missing_ok=True)
+                    raw.unlink()
+    return files, size
