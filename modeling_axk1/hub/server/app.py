@@ -102,7 +102,7 @@ def routes_of(catalog: Catalog, policy: Policy, largest_file: int = LARGEST_BLOB
         *HubApi(catalog, access, quotas).routes(),
         *Api(catalog, access, quotas).routes(),
         *LfsApi(access, catalog.blobs, tickets, quotas).routes(),
-        *XetApi(access, catalog.blobs, tickets, quotas.take_file).routes(),
+        *XetApi(access, catalog.blobs, tickets, quotas).routes(),
         *GitHttp(access, Git(catalog.root / "git", catalog.blobs.root), quotas).routes(),
         *Downloads(access, catalog.blobs).routes(),
     ]

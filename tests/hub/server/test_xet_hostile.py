@@ -5,15 +5,25 @@ import json
 import os
 import socket
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from modeling_axk1.hub.server import serving
+from modeling_axk1.hub.server.access import Access
 from modeling_axk1.hub.server.accounts import Accounts
+from modeling_axk1.hub.server.catalog import Catalog
+from modeling_axk1.hub.server.refusal import Refusal
+from modeling_axk1.hub.server.requests import refuse
+from modeling_axk1.hub.server.tickets import Tickets
+from modeling_axk1.hub.server.xet.api import XetApi
+from modeling_axk1.hub.server.xet.files import Everything
 from modeling_axk1.hub.server.xet.store import sweep
 from modeling_axk1.hub.server.xet.xorb import LARGEST_BODY, MOST_CHUNKS
 from tests.hub.server.xet_writer import GROUPED, LZ4, PLAIN, file_block, name_of, packed, shard
@@ -39,6 +49,9 @@ class Store:
 
     def put_shard(self, *files: bytes) -> httpx.Response:
         return self.post("v1/shards", shard(*files))
+
+    def coming(self) -> int:
+        return len(list((self.blobs / "incoming").iterdir()))
 
     def kept(self) -> set[str]:
         return {path.name for path in self.blobs.glob("??/??/*")}
@@ -114,13 +127,18 @@ class TestXorbs:
     def test_an_upload_that_breaks_off_leaves_nothing(self, store):
         address = urlsplit(f"{store.url}/v1/xorbs/default/{name_of(CHUNKS)}")
         with socket.create_connection((address.hostname, address.port)) as connection:
-            head = f"Host: x\r\nAuthorization: Bearer {store.token}\r\nContent-Length: 9999"
+            head = f"Host: {address.netloc}\r\nAuthorization: Bearer {store.token}\r\nContent-Length: 9999"
             connection.sendall(f"POST {address.path} HTTP/1.1\r\n{head}\r\n\r\n".encode() + packed(CHUNKS[0]))
+            self.wait_until(lambda: store.coming() == 1)
+        self.wait_until(lambda: store.coming() == 0)
         assert store.put_xorb().json() == {"was_inserted": True}
+
+    @staticmethod
+    def wait_until(condition):
         deadline = time.monotonic() + 30
-        while list((store.blobs / "incoming").iterdir()):
+        while not condition():
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.02)
 
     def test_too_large(self, store):
         answer = store.post(f"v1/xorbs/default/{'0' * 64}", bytes(LARGEST_BODY + 1))
@@ -272,3 +290,36 @@ def test_a_sweep_removes_what_no_file_was_made_of(hub, store):
     assert store.put_shard(right_file()).status_code == 409
     assert store.put_xorb().json() == {"was_inserted": True}
     assert store.put_shard(right_file()).status_code == 200
+
+
+class TestLimits:
+    """One place decides what may still come, both of a xorb and of a file made of many."""
+
+    @pytest.mark.parametrize("allowed", [100, 300])
+    def test_a_refusal_keeps_everything_out(self, tmp_path, allowed):
+        class Few(Everything):
+            def take_bytes(self, repository, size):
+                if size > allowed:
+                    raise Refusal(507, f"only {allowed} bytes may come, got {size}")
+                return nullcontext()
+
+            def take_file(self, repository, oid, size):
+                return self.take_bytes(repository, size)
+
+        catalog = Catalog(tmp_path)
+        catalog.create("models", "team", "one")
+        routes = XetApi(
+            Access(catalog, Accounts(tmp_path), "open"), catalog.blobs, Tickets(tmp_path / "key"), Few()
+        ).routes()
+        app = Starlette(routes=routes, exception_handlers={Refusal: lambda _, error: refuse(error)})
+        with TestClient(app) as client:
+            answer = client.get("/api/models/team/one/xet-write-token/main").json()
+            client.headers["Authorization"] = f"Bearer {answer['accessToken']}"
+            xorb = client.post(
+                f"{answer['casUrl']}/v1/xorbs/default/{name_of(CHUNKS)}", content=b"".join(map(packed, CHUNKS))
+            )
+            file = file_block(sha256(CHUNKS * 2), [(name_of(CHUNKS), 0, 3, CHUNKS)] * 2)
+            made = client.post(f"{answer['casUrl']}/v1/shards", content=shard(file))
+        catalog.close()
+        assert (xorb.status_code, made.status_code) == ((507, 409) if allowed == 100 else (200, 507))
+        assert not list((tmp_path / "blobs").glob("??/??/*"))

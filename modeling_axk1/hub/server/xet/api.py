@@ -32,7 +32,7 @@ from modeling_axk1.hub.server.repository import Repository
 from modeling_axk1.hub.server.requests import body_of, endpoint_of
 from modeling_axk1.hub.server.store import BlobStore
 from modeling_axk1.hub.server.tickets import Tickets
-from modeling_axk1.hub.server.xet.files import Admission, FileMaker, admit_all
+from modeling_axk1.hub.server.xet.files import Admission, FileMaker
 from modeling_axk1.hub.server.xet.shard import read_shard
 from modeling_axk1.hub.server.xet.store import XorbStore
 from modeling_axk1.hub.server.xet.xorb import LARGEST_BODY
@@ -45,11 +45,11 @@ _Handler = Callable[[Repository, Request], Coroutine[Any, Any, Response]]
 class XetApi:
     """The token routes of repositories, and the routes below /xet."""
 
-    def __init__(self, access: Access, blobs: BlobStore, tickets: Tickets, admit: Admission = admit_all) -> None:
+    def __init__(self, access: Access, blobs: BlobStore, tickets: Tickets, admission: Admission) -> None:
         self._access = access
         self._blobs = blobs
         self._tickets = tickets
-        self._admit = admit
+        self._admission = admission
 
     def routes(self) -> list[Route]:
         """Return the routes of each kind of repository."""
@@ -120,7 +120,11 @@ class XetApi:
         if await run_in_threadpool(store.has, name):
             await _drain(request)
             return JSONResponse({"was_inserted": False})
-        with self._blobs.temporary(lambda: store.target(name)) as file:
+        announced = int(request.headers.get("content-length", LARGEST_BODY))
+        with (
+            await run_in_threadpool(self._admission.take_bytes, repository, announced),
+            self._blobs.temporary(lambda: store.target(name)) as file,
+        ):
             size = 0
             async for piece in request.stream():
                 size += len(piece)
@@ -143,7 +147,7 @@ class XetApi:
 
     def _work(self, repository: Repository, shard: bytes) -> Iterator[tuple[int, int]]:
         """Do what a shard asks for; yield (bytes done, bytes in all) now and then."""
-        maker = FileMaker(repository, self._blobs, self._admit)
+        maker = FileMaker(repository, self._blobs, self._admission)
         files = read_shard(shard)
         maker.check(files)
         total = sum(file.size for file in files)

@@ -1,7 +1,8 @@
 """Files out of chunks: what a shard lists becomes ordinary blobs, each proven by its hashes before it appears."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from modeling_axk1.hub.server.commits import LARGEST_BLOB
 from modeling_axk1.hub.server.names import check_size
@@ -12,24 +13,26 @@ from modeling_axk1.hub.server.xet.hashes import Node, file_hash, stretch_hash
 from modeling_axk1.hub.server.xet.shard import ShardFile, Stretch
 from modeling_axk1.hub.server.xet.store import Chunks, XorbStore
 
-# Asked before a byte of the blob (repository, SHA-256, size) is written, and left when it is whole; may refuse.
-Admission = Callable[[Repository, str, int], AbstractContextManager[object]]
-
 _STEP_BYTES = 32 * 1024 * 1024
 
 
-def admit_all(repository: Repository, oid: str, size: int) -> AbstractContextManager[object]:
-    """Refuse nothing."""
-    return nullcontext()
+class Admission(Protocol):
+    """Decides what may come. Entered before the first byte is written, left when all are; entering may refuse."""
+
+    def take_bytes(self, repository: Repository, size: int) -> AbstractContextManager[object]:
+        """Let a xorb of `size` bytes come."""
+
+    def take_file(self, repository: Repository, oid: str, size: int) -> AbstractContextManager[object]:
+        """Let the file with SHA-256 `oid` be made."""
 
 
 class FileMaker:
     """Makes the files of shards for one repository."""
 
-    def __init__(self, repository: Repository, blobs: BlobStore, admit: Admission = admit_all) -> None:
+    def __init__(self, repository: Repository, blobs: BlobStore, admission: Admission) -> None:
         self._repository = repository
         self._blobs = blobs
-        self._admit = admit
+        self._admission = admission
         self._xorbs = XorbStore(repository.path, blobs)
 
     def check(self, files: list[ShardFile]) -> None:
@@ -49,7 +52,7 @@ class FileMaker:
         """Store each file as a blob, and yield now and then how many bytes are done; when it ends, all are durable."""
         done = told = 0
         for file in files:
-            with self._admit(self._repository, file.sha256, file.size):
+            with self._admission.take_file(self._repository, file.sha256, file.size):
                 with self._blobs.receive(file.sha256, file.size) as blob:
                     for stretch in file.stretches:
                         for data in self._xorbs.read(stretch.xorb, stretch.start, stretch.end):
