@@ -222,6 +222,7 @@ def test_the_hub_page_works_block_by_block(tmp_path):
     """With a model of three steps; the examples of the cards are run in tests/hub/release."""
     shutil.copytree(DOCS.parent / "release", tmp_path / "release")
     quick = {"--preset nano": "--preset nano --steps 3", "hub check release-set": "hub check release-set --no-run"}
+    quick |= {"--volume-size 4GB": "--volume-size 4MB"}
     result = run_page((DOCS / "en" / "hub.md").read_text("utf-8"), quick, tmp_path)
     assert result.returncode == 0, result.stderr
     said = result.stdout
