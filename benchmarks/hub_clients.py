@@ -37,7 +37,7 @@ class Download:
             return False
         path, wanted = self.targets.pop()
         ranges = f"Range: {wanted}\r\n" if wanted else ""
-        self.socket.send(f"GET {path} HTTP/1.1\r\nHost: hub\r\n{ranges}\r\n".encode())
+        self.socket.send(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{ranges}\r\n".encode())
         return True
 
     def receive(self) -> bool:

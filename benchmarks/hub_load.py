@@ -186,7 +186,7 @@ def questions(quick: bool) -> list[list[Any]]:
             (20, f"HEAD /{name}/resolve/main/model.safetensors", "", ""),
             (20, f"HEAD /{name}/resolve/main/part-00/{min(files, 150) // 2:05}.json", "", ""),
         ):
-            found.append([weight, f"{first} HTTP/1.1\r\nHost: hub\r\n{headers}\r\n{sent}"])
+            found.append([weight, f"{first} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n{sent}"])
     return found
 
 
