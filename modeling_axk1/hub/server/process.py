@@ -177,7 +177,8 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
         raise UsageError(f"port must be in [0, 65535], got {port}")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # Named as TCP, so that asyncio turns Nagle's algorithm off: a body behind its head would wait 40 ms for an ACK.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except socket.gaierror as error:
         raise HubError(f"{host} is not an address of this machine: {error.strerror}") from None
     try:

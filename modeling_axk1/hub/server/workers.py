@@ -25,7 +25,7 @@ def listeners(first: socket.socket, count: int) -> list[socket.socket]:
     """
     found = [first]
     for _ in range(count - 1):
-        other = socket.socket(first.family, socket.SOCK_STREAM)
+        other = socket.socket(first.family, socket.SOCK_STREAM, first.proto)
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind(first.getsockname())
