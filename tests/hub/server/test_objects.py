@@ -81,7 +81,7 @@ class TestRepository:
         first = put(repository, "a.txt")
         git(repository.path, "pack-refs", "--all")
         assert repository.resolve("main") == first
-        git(repository.path, "update-ref", f"{first}^")
+        git(repository.path, "update-ref", "refs/heads/main", f"{first}^")
         assert repository.resolve("main") == git(repository.path, "rev-parse", f"{first}^").strip()
         git(repository.path, "-c", "user.name=A", "-c", "user.email=a@b", "tag", "-a", "v1", "-m", "m", first)
         assert repository.resolve("v1") == first
@@ -110,9 +110,7 @@ class TestRepository:
         with pytest.raises(Refusal, match="no entry 'sub'"):
             repository.entry(commit, "sub")
 
-    @pytest.mark.parametrize(
-        "revision", ["../heads/main", "main/..", "..", "", "a b", "HEAD", "\udc80"]
-    )
+    @pytest.mark.parametrize("revision", ["../heads/main", "main/..", "..", "", "a b", "HEAD", "\udc80"])
     def test_a_revision_is_a_name_and_no_path(self, repository, revision):
         with pytest.raises(Refusal, match="no branch, tag or commit"):
             repository.resolve(revision)
