@@ -1,6 +1,7 @@
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,7 +42,7 @@ class Catalog:
         self._sweep()
         self.blobs = BlobStore(root / "blobs")
         self.blobs.sweep()
-        sweep(root, OLDEST_UPLOAD_SECONDS)
+        sweep(root, time.time() - OLDEST_UPLOAD_SECONDS)
 
     def close(self) -> None:
         """Let another process own the hub."""

@@ -2,6 +2,7 @@
 
 import struct
 
+from blake3 import blake3
 from pyarrow import Codec
 
 from modeling_axk1.hub.server.xet.hashes import chunk_hash, file_hash, stretch_hash, to_text, xorb_hash
@@ -9,6 +10,7 @@ from modeling_axk1.hub.server.xet.hashes import chunk_hash, file_hash, stretch_h
 PLAIN, LZ4, GROUPED = 0, 1, 2
 
 _TAG = b"HFRepoMetaData\0" + bytes([85, 105, 103, 69, 106, 123, 129, 87, 131, 165, 189, 217, 92, 205, 209, 74, 169])
+_NODE_KEY = bytes.fromhex("017ec5c7a5472996fd946666b48a02e65ddd536f37c76dd2f86352e64a53713f")
 END = b"\xff" * 32 + bytes(16)
 
 
@@ -57,3 +59,16 @@ def file_block(
 
 def shard(*files: bytes) -> bytes:
     return _TAG + struct.pack("<QQ", 2, 0) + b"".join(files) + END + END
+
+
+def root_of(level: list[tuple[bytes, int]]) -> bytes:
+    """The hash of a xorb as the specification computes it: whole levels, one after the other."""
+    while len(level) > 1:
+        above, rest = [], level
+        while rest:
+            cut = next((at + 1 for at in range(2, min(9, len(rest))) if rest[at][0][24] % 4 == 0), min(9, len(rest)))
+            lines = "".join(f"{to_text(value)} : {length}\n" for value, length in rest[:cut])
+            above.append((blake3(lines.encode(), key=_NODE_KEY).digest(), sum(length for _, length in rest[:cut])))
+            rest = rest[cut:]
+        level = above
+    return level[0][0]

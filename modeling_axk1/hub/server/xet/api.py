@@ -148,10 +148,9 @@ class XetApi:
     def _work(self, repository: Repository, shard: bytes) -> Iterator[tuple[int, int]]:
         """Do what a shard asks for; yield (bytes done, bytes in all) now and then."""
         maker = FileMaker(repository, self._blobs, self._admission)
-        files = read_shard(shard)
-        maker.check(files)
-        total = sum(file.size for file in files)
-        for done in maker.make(files):
+        maker.check(read_shard(shard))
+        total = sum(file.size() for file in read_shard(shard))
+        for done in maker.make(read_shard(shard)):
             yield done, total
 
 

@@ -1,7 +1,8 @@
 """Files out of chunks: what a shard lists becomes ordinary blobs, each proven by its hashes before it appears."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Protocol
 
 from modeling_axk1.hub.server.commits import LARGEST_BLOB
@@ -35,32 +36,29 @@ class FileMaker:
         self._admission = admission
         self._xorbs = XorbStore(repository.path, blobs)
 
-    def check(self, files: list[ShardFile]) -> None:
+    def check(self, files: Iterable[ShardFile]) -> None:
         """Refuse files that are not made of chunks that are here, before anything is written."""
-        known: dict[str, Chunks] = {}
+        # Stretches of one xorb follow each other.
+        known = lru_cache(maxsize=4)(self._xorbs.chunks)
         for file in files:
-            check_size(file.size, LARGEST_BLOB)
-            nodes: list[Node] = []
-            for stretch in file.stretches:
-                if stretch.xorb not in known:
-                    known[stretch.xorb] = self._xorbs.chunks(stretch.xorb)
-                nodes += _nodes_of(stretch, known[stretch.xorb])
+            check_size(file.size(), LARGEST_BLOB)
+            nodes = (node for it in file.stretches() for node in _nodes_of(it, known(it.xorb)))
             if file_hash(nodes) != file.hash:
                 raise Refusal(400, f"the file with SHA-256 {file.sha256} must have the hash of its chunks")
 
-    def make(self, files: list[ShardFile]) -> Iterator[int]:
+    def make(self, files: Iterable[ShardFile]) -> Iterator[int]:
         """Store each file as a blob, and yield now and then how many bytes are done; when it ends, all are durable."""
         done = told = 0
         for file in files:
-            with self._admission.take_file(self._repository, file.sha256, file.size):
-                with self._blobs.receive(file.sha256, file.size) as blob:
-                    for stretch in file.stretches:
+            with self._admission.take_file(self._repository, file.sha256, file.size()):
+                with self._blobs.receive(file.sha256, file.size()) as blob:
+                    for stretch in file.stretches():
                         for data in self._xorbs.read(stretch.xorb, stretch.start, stretch.end):
                             blob.write(data)
                             done += len(data)
                             if done - told >= _STEP_BYTES:
                                 yield (told := done)
-                self._xorbs.place(file.sha256, [(it.xorb, it.start, it.end) for it in file.stretches])
+                self._xorbs.place(file.sha256, ((it.xorb, it.start, it.end) for it in file.stretches()))
                 self._repository.large_files.add_uploaded(file.sha256)
 
 

@@ -26,18 +26,26 @@ def chunk_hash(data: bytes | memoryview) -> bytes:
 
 
 def xorb_hash(chunks: Iterable[Node]) -> bytes:
-    """Return the hash of a xorb: the root of a tree over its chunks' (hash, length)."""
-    nodes = list(chunks)
-    if not nodes:
-        return bytes(32)
-    while len(nodes) > 1:
-        above, start = [], 0
-        while start < len(nodes):
-            end = _end_of_node(nodes, start)
-            above.append(_merged(nodes[start:end]))
-            start = end
-        nodes = above
-    return nodes[0][0]
+    """Return the hash of a xorb: the root of a tree over its chunks' (hash, length).
+
+    Only the open node of each level is in memory: a file of a terabyte has sixteen million chunks.
+    """
+    levels: list[_Level] = []
+
+    def add(node: Node, height: int) -> None:
+        if height == len(levels):
+            levels.append(_Level())
+        if (whole := levels[height].add(node)) is not None:
+            add(whole, height + 1)
+
+    for chunk in chunks:
+        add(chunk, 0)
+    for height, level in enumerate(levels):  # grows while it goes
+        if level.seen == 1:
+            return level.open[0][0]
+        if level.open:
+            add(_merged(level.open), height + 1)
+    return bytes(32)
 
 
 def file_hash(chunks: Iterable[Node]) -> bytes:
@@ -61,12 +69,22 @@ def to_text(value: bytes) -> str:
     return "".join(f"{number:016x}" for number in struct.unpack("<4Q", value))
 
 
-def _end_of_node(nodes: list[Node], start: int) -> int:
-    last = min(start + _MOST_CHILDREN, len(nodes))
-    for end in range(start + 3, last + 1):
-        if int.from_bytes(nodes[end - 1][0][24:], "little") % _BRANCHING == 0:
-            return end
-    return last
+class _Level:
+    """The nodes of one height: how many there were, and those whose parent is not whole yet."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.open: list[Node] = []
+
+    def add(self, node: Node) -> Node | None:
+        """Take in a node; return the parent that it completes."""
+        self.seen += 1
+        self.open.append(node)
+        ends = len(self.open) >= 3 and int.from_bytes(node[0][24:], "little") % _BRANCHING == 0
+        if not ends and len(self.open) < _MOST_CHILDREN:
+            return None
+        parent, self.open = _merged(self.open), []
+        return parent
 
 
 def _merged(nodes: list[Node]) -> Node:

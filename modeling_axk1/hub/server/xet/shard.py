@@ -33,44 +33,41 @@ class Stretch:
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A file: its hash in the xet protocol, its SHA-256, and the stretches that it is made of, in order."""
+    """A file: its hash in the xet protocol, its SHA-256, and the records of the stretches that it is made of."""
 
     hash: bytes
     sha256: str
-    stretches: tuple[Stretch, ...]
+    _terms: memoryview
+    _proofs: memoryview
 
-    @property
+    def stretches(self) -> Iterator[Stretch]:
+        """Yield the stretches in order."""
+        terms, proofs = struct.iter_unpack("<32sIIII", self._terms), struct.iter_unpack("<32s16x", self._proofs)
+        for (xorb, _, length, start, end), (proof,) in zip(terms, proofs, strict=True):
+            yield Stretch(to_text(xorb), start, end, length, proof)
+
     def size(self) -> int:
-        """Bytes of the file, as the shard claims."""
-        return sum(stretch.length for stretch in self.stretches)
+        """Return the bytes of the file, as the shard claims."""
+        return sum(length for _, _, length, _, _ in struct.iter_unpack("<32sIIII", self._terms))
 
 
-def read_shard(data: bytes) -> list[ShardFile]:
-    """Return the files of a shard; refuses what is no shard, or leaves out what this hub asks for (400)."""
+def read_shard(data: bytes) -> Iterator[ShardFile]:
+    """Yield the files of a shard; refuses what is no shard, or leaves out what this hub asks for (400)."""
     tag, version = data[:32], data[32:40]
     if tag != _TAG or version != struct.pack("<Q", _VERSION):
         raise Refusal(400, f"a shard must begin with its tag and version {_VERSION}, got {data[:40].hex()}")
-    records = _records(memoryview(data)[_RECORD_BYTES:])
-    files = []
-    while (header := next(records))[:32] != _END:
-        files.append(_read_file(header, records))
-    return files
+    view, position = memoryview(data), _RECORD_BYTES
 
+    def take(records: int) -> memoryview:
+        nonlocal position
+        start, position = position, position + records * _RECORD_BYTES
+        if position > len(view):
+            raise Refusal(400, "a shard ends before its files do")
+        return view[start:position]
 
-def _read_file(header: memoryview, records: Iterator[memoryview]) -> ShardFile:
-    value, flags, count = struct.unpack_from("<32sII", header)
-    if not (flags & _WITH_STRETCH_HASHES and flags & _WITH_SHA256):
-        raise Refusal(400, "a shard must give the SHA-256 of each file, and a hash of each stretch")
-    terms = [struct.unpack("<32sIIII", next(records)) for _ in range(count)]
-    proofs = [bytes(next(records)[:32]) for _ in range(count)]
-    stretches = tuple(
-        Stretch(to_text(xorb), start, end, length, proof)
-        for (xorb, _, length, start, end), proof in zip(terms, proofs, strict=True)
-    )
-    return ShardFile(value, to_text(bytes(next(records)[:32])), stretches)
-
-
-def _records(data: memoryview) -> Iterator[memoryview]:
-    for start in range(0, len(data) - _RECORD_BYTES + 1, _RECORD_BYTES):
-        yield data[start : start + _RECORD_BYTES]
-    raise Refusal(400, "a shard ends before its files do")
+    while (header := take(1))[:32] != _END:
+        value, flags, count = struct.unpack_from("<32sII", header)
+        if not (flags & _WITH_STRETCH_HASHES and flags & _WITH_SHA256):
+            raise Refusal(400, "a shard must give the SHA-256 of each file, and a hash of each stretch")
+        terms, proofs = take(count), take(count)
+        yield ShardFile(value, to_text(bytes(take(1)[:32])), terms, proofs)

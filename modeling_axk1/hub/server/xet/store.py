@@ -14,9 +14,10 @@ remembers of chunks that are gone is never asked for again.
 import fcntl
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
@@ -130,26 +131,33 @@ class XorbStore:
                     raise self._missing(name)
                 yield data
 
-    def place(self, blob: str, stretches: list[tuple[str, int, int]]) -> None:
+    def place(self, blob: str, stretches: Iterable[tuple[str, int, int]]) -> None:
         """Remember that the whole blob `blob` is these (xorb, start, end) one after the other."""
+        # One xorb at a time, however many make the file: lengths first, as offsets go over all of them.
+        lengths = lru_cache(maxsize=4)(lambda name: self._load(name).lengths)
+        parts: dict[str, list[tuple[int, int, int]]] = {}
+        offset = 0
+        for name, start, end in stretches:
+            parts.setdefault(name, []).append((start, end, offset))
+            offset += sum(lengths(name)[start:end])
         with locked_folder(self._folder, fcntl.LOCK_EX):
             (self._folder / "blobs" / check_sha256(blob)).touch()
             fsync_folder(self._folder / "blobs")
-            changed: dict[str, Chunks] = {}
-            offset = 0
-            for name, start, end in stretches:
-                if name not in changed:
-                    changed[name] = self._load(name)
-                chunks = changed[name]
-                for index in range(start, end):
-                    old, _ = chunks.places[index]
-                    if not old or self._blobs.size(old) is None:
-                        chunks.places[index] = (blob, offset)
-                    offset += chunks.lengths[index]
-            for name, chunks in changed.items():
-                self._save(name, chunks)
-                if all(place[0] for place in chunks.places):
-                    self._raw(name).unlink(missing_ok=True)
+        for name, ranges in parts.items():
+            with locked_folder(self._folder, fcntl.LOCK_EX):
+                self._place(name, blob, ranges)
+
+    def _place(self, name: str, blob: str, ranges: list[tuple[int, int, int]]) -> None:
+        chunks = self._load(name)
+        lost = {old for old in {old for old, _ in chunks.places} if not old or self._blobs.size(old) is None}
+        for start, end, offset in ranges:
+            for index in range(start, end):
+                if chunks.places[index][0] in lost:
+                    chunks.places[index] = (blob, offset)
+                offset += chunks.lengths[index]
+        self._save(name, chunks)
+        if all(place[0] for place in chunks.places):
+            self._raw(name).unlink(missing_ok=True)
 
     def _open_files(
         self, stack: ExitStack, name: str, start: int, end: int
