@@ -23,7 +23,6 @@ from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.requests import refuse
 from modeling_axk1.hub.server.tickets import Tickets
 from modeling_axk1.hub.server.xet.api import XetApi
-from modeling_axk1.hub.server.xet.files import Everything
 from modeling_axk1.hub.server.xet.store import sweep
 from modeling_axk1.hub.server.xet.xorb import LARGEST_BODY, MOST_CHUNKS
 from tests.hub.server.xet_writer import GROUPED, LZ4, PLAIN, file_block, name_of, packed, shard
@@ -297,7 +296,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("allowed", [100, 300])
     def test_a_refusal_keeps_everything_out(self, tmp_path, allowed):
-        class Few(Everything):
+        class Few:
             def take_bytes(self, repository, size):
                 if size > allowed:
                     raise Refusal(507, f"only {allowed} bytes may come, got {size}")
