@@ -4,12 +4,11 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from modeling_axk1.cli.hub.options import AsJson, seconds
+from modeling_axk1.cli.hub.options import AsJson, Root, seconds
 
 app = typer.Typer(help="Tokens: make, list and revoke them, also while the hub runs.", no_args_is_help=True)
 
@@ -22,7 +21,6 @@ class Right(StrEnum):
     admin = "admin"
 
 
-Root = Annotated[Path, typer.Option(help="Folder that holds the hub.")]
 Name = Annotated[str, typer.Argument(help="The person or machine that the token is for.")]
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,7 +25,17 @@ class Transport(StrEnum):
     xet = "xet"
 
 
+def _as_its_owner(root: Path) -> Path:
+    """Refuse root beside the hub of another user: what root leaves there would be closed to the hub."""
+    if os.geteuid() == 0 and root.exists() and (owner := root.stat().st_uid) != 0:
+        raise UsageError(
+            f"{root} belongs to user {owner}; run this as that user, or the hub could not read what it writes"
+        )
+    return root
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+Root = Annotated[Path, typer.Option(help="Folder that holds the hub.", callback=_as_its_owner)]
 
 
 def seconds(text: str) -> int:

@@ -1,12 +1,11 @@
 """`axk1 hub quota` and `axk1 hub usage`: how much each namespace may keep, and what it keeps."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modeling_axk1.cli.hub.options import AsJson
+from modeling_axk1.cli.hub.options import AsJson, Root
 
 if TYPE_CHECKING:
     from modeling_axk1.hub.server.usage import Use
@@ -15,7 +14,6 @@ app = typer.Typer(
     help="Quotas: how many bytes a namespace may keep; set also while the hub runs.", no_args_is_help=True
 )
 
-Root = Annotated[Path, typer.Option(help="Folder that holds the hub.")]
 Namespace = Annotated[str, typer.Argument(help="A namespace, or '*' for all that have no quota of their own.")]
 
 

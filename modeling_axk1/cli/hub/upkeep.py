@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from modeling_axk1.cli.hub.options import AsJson, seconds
-
-Root = Annotated[Path, typer.Option(help="Folder that holds the hub.")]
+from modeling_axk1.cli.hub.options import AsJson, Root, seconds
 
 
 def gc(

@@ -1,6 +1,7 @@
 """Tokens: made once, kept as hashes, known to every process at once."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -126,6 +127,15 @@ class TestCommand:
         assert Accounts(tmp_path).find(added["token"]).name == "ci"
         listed = json.loads(run_axk1("hub", "token", "list", "--root", tmp_path, "--json").stdout)
         assert listed == [{key: value for key, value in added.items() if key != "token"}]
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+    def test_root_leaves_nothing_in_the_hub_of_another_user(self, run_axk1, tmp_path):
+        root = tmp_path / "hub"
+        root.mkdir()
+        os.chown(root, 4711, 4711)
+        result = run_axk1("hub", "token", "add", "ci", "--root", root)
+        assert (result.returncode, list(root.iterdir())) == (2, [])
+        assert f"{root} belongs to user 4711; run this as that user" in result.stderr
 
     @pytest.mark.parametrize("time", ["", "0d", "5", "-1h", "1y", "9999999d"])
     def test_a_time_that_is_none_is_one_line(self, run_axk1, tmp_path, time):
