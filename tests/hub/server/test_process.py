@@ -177,7 +177,7 @@ class TestFullDisk:
             release = {"endpoint": api.endpoint, "repo_type": "model", "tag": "v0.1"}
             with monkeypatch.context() as patch:
                 patch.setattr(place, method, full)
-                with pytest.raises(HubError, match="refused .*: the hub's disk is full; nothing was changed"):
+                with pytest.raises(HubError, match=r"refused .*: the hub's disk is full; nothing was changed"):
                     publish(folder, "team/model", **release)
             assert api.model_info("team/model").sha == head
             assert api.list_repo_refs("team/model").tags == []
