@@ -145,22 +145,20 @@ def clients(request: pytest.FixtureRequest, hub: Hub, tmp_path_factory: pytest.T
         one.stop()
 
 
-_NEEDS = {"lfs": (), "xet": pytest.mark.needs("xet")}
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Try every client in both ages, and in both transports where these matter."""
     if metafunc.definition.get_closest_marker("client"):
         metafunc.fixturenames.append("client")
     if "client" in metafunc.fixturenames:
+        needs = {"lfs": (), "xet": pytest.mark.needs("xet")}
         usual = "lfs" if "xet" in lacks(metafunc.config) else "xet"
         both = metafunc.definition.get_closest_marker("both_transports")
         metafunc.parametrize(
             "client",
             [
-                pytest.param((age, transport), id=f"{age}-{transport}", marks=_NEEDS[transport])
+                pytest.param((age, transport), id=f"{age}-{transport}", marks=needs[transport])
                 for age in AGES
-                for transport in (_NEEDS if both else [usual])
+                for transport in (needs if both else [usual])
             ],
             indirect=True,
         )

@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_no_checkpoint(dataset, tokenizer, tmp_path, monkeypa
     [
         (["--tokenizer", "nowhere"], "no tokenizer.json in nowhere"),
         (["--data", "nowhere"], "nowhere is not a dataset folder"),
-        (["--preset", "huge"], "preset must be one of 519b, quickstart, tiny, got huge"),
+        (["--preset", "huge"], "preset must be one of 519b, quickstart, nano, tiny, got huge"),
         (["--length", "4096"], "length must be in [2, 512], the preset's context, got 4096"),
         (["--steps", "0"], "steps must be at least 1, got 0"),
         (["--minutes", "-1"], "minutes must be more than 0, got -1.0"),

@@ -47,7 +47,7 @@ def connect(url: str) -> socket.socket:
 
 def get(url: str, *headers: str) -> bytes:
     """A GET as it looks on the wire."""
-    return "\r\n".join([f"GET {urlsplit(url).path} HTTP/1.1", "Host: hub", *headers, "\r\n"]).encode()
+    return "\r\n".join([f"GET {urlsplit(url).path} HTTP/1.1", "Host: localhost", *headers, "\r\n"]).encode()
 
 
 def until(condition) -> None:
@@ -215,12 +215,12 @@ class TestConnections:
     def test_a_head_of_more_than_anybody_needs_is_refused(self, url, count):
         with connect(url) as client:
             headers = "".join(f"X-{number}: {'x' * (100_000 // count)}\r\n" for number in range(count))
-            client.sendall(f"GET / HTTP/1.1\r\nHost: hub\r\n{headers}\r\n".encode())
+            client.sendall(f"GET / HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
             assert client.recv(1000).startswith(b"HTTP/1.1 400")
 
     def test_a_header_that_does_not_end_is_refused(self, url):
         with connect(url) as client, pytest.raises(OSError):  # noqa: PT011  # refused: closed, or already reset
-            client.sendall(b"GET / HTTP/1.1\r\nHost: hub\r\nX: ")
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
             for _ in range(10_000):
                 client.sendall(b"x" * 10_000)
 

@@ -312,10 +312,12 @@ class TestStreams:
         host, port = hub.endpoint.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as connection:
             target = address.removeprefix(hub.endpoint)
-            head = f"PATCH {target} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nContent-Length: {len(CONTENT)}\r\n\r\n"
+            head = f"PATCH {target} HTTP/1.1\r\nHost: {host}\r\nUpload-Offset: 0\r\n"
+            head += f"Content-Length: {len(CONTENT)}\r\n\r\n"
             connection.sendall(head.encode() + CONTENT[:150_000])
+            deadline = time.monotonic() + 30
             while self.offset(address) < 150_000:
-                pass
+                assert time.monotonic() < deadline
         user.git("config", "lfs.tustransfers", "true", at=here)
         user.commit(here, {"a.bin": CONTENT})
         said = user.run("push", at=here, GIT_TRACE="1", GIT_CURL_VERBOSE="1", GIT_TRACE_CURL="1").stderr

@@ -147,7 +147,8 @@ class TestWhatAClientRemembers:
         other = f"{repo}_other"
         hub.api.create_repo(other)
         call(hub.endpoint, here, upload(here / "folder", repo), upload(here / "folder", other))
-        assert known(hub, other).keys() == known(hub, repo).keys()  # asked for again: one does not know of the other
+        # Asked for again, every byte: one does not know of the other. Which chunks share a xorb is the client's affair.
+        assert sum(known(hub, other).values()) == sum(known(hub, repo).values())
 
 
 def test_private_repositories_and_rights(here):
