@@ -77,6 +77,7 @@ class Catalog:
         with changing_names(self.root):
             if path.exists():
                 raise Refusal(409, f"the repository {namespace}/{name} already exists", "RepoExists")
+            self._check_case(path)
             with atomic_folder(path) as folder:
                 Repository.create(folder)
                 if public:
@@ -90,6 +91,7 @@ class Catalog:
                 raise repository_not_found("/".join(old))
             if target.exists():
                 raise Refusal(409, f"the repository {'/'.join(new)} already exists", "RepoExists")
+            self._check_case(target, moved=source)
             target.parent.mkdir(exist_ok=True)
             with writing(source):
                 source.rename(target)
@@ -114,6 +116,19 @@ class Catalog:
     def _path(self, kind: str, namespace: str, name: str) -> Path:
         check_repository(namespace, name)
         return self._repositories / kind / namespace / f"{name}.git"
+
+    def _check_case(self, path: Path, moved: Path | None = None) -> None:
+        """Refuse a name that differs from another one by case alone: a mirror's disk or a reader takes them for one.
+
+        400, since a client takes 409 for the very repository it wanted.
+        """
+        kind, namespace, name = path.parts[-3:]
+        for folder in path.parent.parent.glob("*/"):
+            if folder.name.lower() == namespace.lower():
+                for other in folder.glob("*.git"):
+                    if other.name.lower() == name.lower() and other != moved:
+                        there = f"{folder.name}/{other.stem}"
+                        raise Refusal(400, f"{namespace}/{path.stem} differs from {there} of {kind} by case alone")
 
     def _sweep(self) -> None:
         for leftover in [*self._repositories.glob("*/*/.*.part"), *self._repositories.glob("*/*/.*.old")]:

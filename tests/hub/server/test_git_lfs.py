@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -179,8 +180,9 @@ class TestUploadAddresses:
     def test_it_ends_after_a_day(self, tmp_path, monkeypatch):
         with in_this_process(tmp_path) as api:
             api.create_repo("team/model")
-            monkeypatch.setattr(tickets, "_LIFETIME_SECONDS", -1)
             [answer] = batch(api.endpoint, "team/model", "upload", (OID, len(CONTENT)))
+            tomorrow = SimpleNamespace(time=lambda: time.time() + 24 * 3600 + 1)
+            monkeypatch.setattr(tickets, "time", tomorrow)
             said = httpx.put(answer["actions"]["upload"]["href"], content=CONTENT)
         assert (said.status_code, "older than a day" in said.json()["message"]) == (403, True)
 
