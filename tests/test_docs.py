@@ -1,6 +1,5 @@
 """The documentation is true: its blocks run as they stand, its figures are measured, both languages say the same."""
 
-import json
 import re
 import shutil
 import socket
@@ -248,24 +247,3 @@ def test_the_page_about_the_hub_itself_works_block_by_block(tmp_path):
     assert "every digest right" in said
     for name, line in (("axk1-hub.conf", "server_name hub.example.org;"), ("axk1-hub.service", "DynamicUser=yes")):
         assert line in (tmp_path / name).read_text()
-
-
-@pytest.mark.slow
-def test_the_page_about_the_hub_says_how_fast_it_is_once_that_was_measured(tmp_path):
-    """By short runs of the benchmarks, in a copy of the documentation; the languages differ in words only."""
-    shutil.copytree(DOCS, tmp_path / "docs")
-    for folder in ("release/results", "data_cards", "tokenizer"):
-        shutil.copytree(DOCS.parent / folder, tmp_path / folder)
-    results = tmp_path / "release" / "results"
-    for command in (["hub_load.py", "--port", str(free_port())], ["hub_soak.py"]):
-        script = [DOCS.parent / "benchmarks" / command[0], *command[1:], "--quick", "--out", results]
-        subprocess.run([sys.executable, *script], check=True, capture_output=True)
-    subprocess.run([sys.executable, tmp_path / "docs" / "build.py"], check=True, capture_output=True)
-    load = json.loads((results / "hub_load.json").read_text())
-    for language in ("en", "ko"):
-        page = (tmp_path / "docs" / language / "hub-server.md").read_text("utf-8")
-        for run in load["downloads"]:
-            assert f"| **{run['hub_share_of_nginx']:.0%}** |" in page
-        for run in load["metadata"]:
-            assert f"| **{run['ms']['p99']:,.1f} ms** |" in page
-        assert "| **0** |" in page
