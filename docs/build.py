@@ -17,9 +17,12 @@ from typing import Any
 
 import data_page
 import hub_page
+import index_page
+import k1_page
 import model_page
 import pictures
 import tokenizer_page
+import variants_page
 import weights_page
 from data_korean import KOREAN as DATA_KOREAN
 from drawing import THEMES
@@ -30,7 +33,10 @@ DOCS = Path(__file__).resolve().parent
 LANGUAGES = ("en", "ko")
 MARKED = re.compile(r"(<!-- (measured|generated): (\w+) -->\n).*?(<!-- /\2 -->)", re.S)
 # What the names of a page's tables begin with, and where the tables are made.
-PAGES = (("", model_page), ("", weights_page), ("data_", data_page), ("tokenizer_", tokenizer_page), ("hub_", hub_page))
+PAGES = (
+    *(("", model_page), ("", weights_page), ("data_", data_page), ("tokenizer_", tokenizer_page), ("hub_", hub_page)),
+    *(("index_", index_page), ("k1_", k1_page), ("memory_", variants_page)),
+)
 
 KOREAN = {
     "Measured by": "측정 명령",
@@ -40,7 +46,7 @@ KOREAN = {
     "commit": "커밋",
 }
 KOREAN |= model_page.KOREAN | WEIGHTS_KOREAN | DATA_KOREAN | tokenizer_page.KOREAN | hub_page.KOREAN
-KOREAN |= pictures.KOREAN
+KOREAN |= index_page.KOREAN | k1_page.KOREAN | variants_page.KOREAN | pictures.KOREAN
 
 
 def say(text: str, language: str) -> str:
@@ -84,11 +90,17 @@ def of_page(page: Any, name: str) -> Callable[[str], str]:
 
 
 def data_corpus(language: str) -> str:
-    """The released corpus, its table and its plot; nothing as long as nothing is released."""
+    """The released corpus, its table and its picture; nothing as long as nothing is released."""
     if data_page.corpus_stats() is None:
         return ""
     words = {"en": "Bytes of text by language and licence", "ko": "언어와 라이선스별 텍스트의 바이트"}[language]
-    return f"{of_page(data_page, 'corpus')(language)}\n![{words}](../../data_cards/corpus/figures/composition.svg)\n"
+    picture = (
+        "<picture>\n"
+        '  <source media="(prefers-color-scheme: dark)" srcset="figures/composition-dark.svg">\n'
+        f'  <img alt="{words}" src="figures/composition-light.svg">\n'
+        "</picture>\n"
+    )
+    return f"{of_page(data_page, 'corpus')(language)}\n{picture}"
 
 
 TABLES = {f"{before}{name}": of_page(page, name) for before, page in PAGES for name in page.TABLES}

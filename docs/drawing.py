@@ -6,6 +6,11 @@ from typing import Any
 
 # Ink and the colours of ours and native, on pages of either kind.
 THEMES = {"light": ("#24292f", "#0969da", "#bc4c00"), "dark": ("#e6edf3", "#58a6ff", "#f0883e")}
+# Colours for parts of a whole, told from each other on light pages and on dark ones.
+PARTS = {
+    "light": ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#9a6700", "#0a7ea4", "#57606a"),
+    "dark": ("#58a6ff", "#f0883e", "#3fb950", "#bc8cff", "#f778ba", "#d29922", "#39c5cf", "#8b949e"),
+}
 
 
 def drawing(theme: str) -> Any:

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 
+import data_page
+import picture_layer
+import picture_way
 import tokenizer_page
-from drawing import THEMES, as_svg, drawing
+from drawing import PARTS, THEMES, as_svg, drawing
 from model_page import attention
 from results import Word
+from variants_page import MACHINES
 from weights_page import PRECISIONS, bytes_in
 
 KOREAN = {
+    "other licences": "그 밖의 라이선스",
+    "MB of text": "텍스트 (MB)",
     "A decoding step, ms": "디코딩 한 단계 (ms)",
     "Reading a prompt, MiB beyond weights and cache": "프롬프트 읽기, 가중치와 캐시를 뺀 메모리 (MiB)",
     "tokens of context": "문맥 토큰 수",
@@ -18,9 +24,7 @@ KOREAN = {
     "batch": "배치",
     "GiB, weights alone; caches and activations come on top": "GiB, 가중치만. 캐시와 활성값은 따로 듭니다",
 }
-
-# GiB of memory: what one has on a desk, in a node and in four.
-MACHINES = {"24 GB": 24, "64 GB": 64, "192 GB": 192, "8 x 80 GB": 640, "32 x 80 GB": 2560}
+KOREAN |= picture_layer.KOREAN | picture_way.KOREAN
 
 
 def sizes_plot(word: Word, theme: str) -> str:
@@ -32,7 +36,7 @@ def sizes_plot(word: Word, theme: str) -> str:
     axes.hlines(names, 16, gib, color=ours, lw=3)
     axes.plot(gib, names, "o", color=ours, ms=8)
     for name, size in zip(names, gib, strict=True):
-        axes.annotate(f"{size:,.0f} GiB", (size, name), (0, 8), textcoords="offset points", ha="center")
+        axes.annotate(f"{size:,.0f} GiB", (size, name), (4, 8), textcoords="offset points", ha="right")
     for machine, size in MACHINES.items():
         axes.axvline(size, color=other, ls="--", lw=1)
         place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
@@ -84,8 +88,39 @@ def tokenizer_plot(word: Word, theme: str) -> str:
     return as_svg(pyplot, tokenizer_page.plot(pyplot, word, *THEMES[theme]))
 
 
+def composition(word: Word, theme: str) -> str:
+    """Bytes of the released corpus by language, divided by licence, as SVG; small licences share the last colour."""
+    stats = data_page.corpus_stats()
+    assert stats
+    pyplot, colours = drawing(theme), PARTS[theme]
+    largest = sorted(stats.by_license, key=lambda name: -stats.by_license[name].bytes)[: len(colours) - 1]
+    figure, axes = pyplot.subplots(figsize=(9, 3.8), layout="constrained")
+    languages = list(stats.by_language)
+    left = dict.fromkeys(languages, 0.0)
+    for part, colour in zip([*largest, None], colours, strict=True):
+        for language in languages:
+            width = sum(
+                of_license[language].bytes
+                for name, of_license in stats.by_license_and_language.items()
+                if language in of_license and (name == part or (part is None and name not in largest))
+            )
+            label = (part or word("other licences")) if language == languages[0] else None
+            axes.barh(language, width / 1e6, left=left[language], height=0.65, color=colour, lw=0, label=label)
+            left[language] += width / 1e6
+    for language, total in left.items():
+        axes.annotate(f"{total:,.0f} MB", (total, language), (5, 0), textcoords="offset points", va="center")
+    axes.invert_yaxis()
+    axes.set(xlim=(0, max(left.values()) * 1.12), xlabel=word("MB of text"))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right", ncols=2, fontsize=9)
+    return as_svg(pyplot, figure)
+
+
 PICTURES: dict[str, Callable[[Word, str], str]] = {
+    "layer": picture_layer.layer,
+    "way": picture_way.way,
     "attention": attention_plot,
     "sizes": sizes_plot,
     "tokenizer": tokenizer_plot,
+    "composition": composition,
 }

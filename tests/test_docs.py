@@ -40,10 +40,12 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def run_page(text: str, replaced: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run_page(
+    text: str, replaced: dict[str, str], folder: Path, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a page's shell blocks: the servers beside the whole rest, which is one script.
 
-    Numbers of ports become free ones, and `replaced` makes small what takes long.
+    Numbers of ports become free ones, and `replaced` makes small what takes long. `variables` join the environment.
     """
     found = BLOCK.findall(text)
     ports = {port: str(free_port()) for port in re.findall(r"--port (\d+)", text)}
@@ -59,6 +61,7 @@ def run_page(text: str, replaced: dict[str, str], folder: Path) -> subprocess.Co
         "LANG": "C.UTF-8",
     }
     environment |= {"PYTHONPATH": tree, "HF_HUB_DISABLE_TELEMETRY": "1"}
+    environment |= variables or {}
     environment |= {f"GIT_{who}_{what}": "page@test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     options = {"cwd": folder, "env": environment, "text": True}
     with ExitStack() as stack:
@@ -141,8 +144,12 @@ def test_a_figure_that_nobody_measured_is_found(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_python_of_the_model_page_runs(tmp_path):
-    texts = {language: PYTHON.findall((DOCS / language / "model.md").read_text("utf-8")) for language in ("en", "ko")}
+def test_the_python_of_the_first_page_and_of_the_model_page_runs(tmp_path):
+    pages = {
+        language: "".join((DOCS / language / name).read_text("utf-8") for name in ("index.md", "model.md"))
+        for language in ("en", "ko")
+    }
+    texts = {language: PYTHON.findall(page) for language, page in pages.items()}
     assert texts["en"] == texts["ko"]
     (tmp_path / "alone.py").write_text("\n".join(text for mark, text in texts["en"] if not mark))
     (tmp_path / "together.py").write_text("\n".join(text for mark, text in texts["en"] if mark))
@@ -156,7 +163,13 @@ def test_the_python_of_the_model_page_runs(tmp_path):
         assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("page", ["weights.md", "hub.md", "hub-server.md"])
+ALIKE = [
+    *("weights.md", "hub.md", "hub-server.md", "index.md", "the-519b-release.md", "choosing-a-variant.md"),
+    *("air-gapped.md", "check-what-you-downloaded.md", "training.md", "contributing.md", "model.md"),
+]
+
+
+@pytest.mark.parametrize("page", ALIKE)
 def test_a_page_is_the_same_in_both_languages_but_for_its_words(page):
     texts = [(DOCS / language / page).read_text("utf-8") for language in ("en", "ko")]
     english, korean = ([(kind, COMMENT.sub("", block)) for kind, block in FENCED.findall(text)] for text in texts)
