@@ -181,6 +181,7 @@ def stored_in(precision: str) -> dict[str, TensorSpec]:
     return stored_tensors(quantised_release(precision))
 
 
+@cache
 def bytes_in(precision: str) -> int:
     """Bytes of these tensors; where no quantisation decides, they are in BF16."""
     return sum(nbytes_of(spec.dtype or "BF16", spec.shape) for spec in stored_in(precision).values())
