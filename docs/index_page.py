@@ -39,6 +39,7 @@ KOREAN = {
     "checking digests and values, over sha256sum": "다이제스트와 값 검사, sha256sum의 몇 배",
     "tokens of Korean text, over o200k_base": "한국어 텍스트의 토큰 수, o200k_base 대비",
     "building a dataset, times as fast as datatrove": "데이터셋 만들기, datatrove의 몇 배 속도",
+    "downloads from the hub by 64 clients, over nginx's throughput": "클라이언트 64개가 허브에서 받는 처리량/nginx",
     "from raw text to a proven release": "원문에서 증명된 공개본까지",
     "{first} s; again {second} s": "{first}초, 다시 하면 {second}초",
     "the sibling's bits a byte on held-out text": "작은 형제 모델의 검증 텍스트 바이트당 비트",
@@ -90,6 +91,7 @@ def measured(word: Word) -> Table:
     checking = [
         run["times_as_fast_as_sha256sum"]["ours, sha256 and values"] for run in result("weights_verify")["runs"]
     ]
+    downloads = [run["hub_share_of_nginx"] for run in result("hub_load")["downloads"]]
     quick = result("quickstart")
 
     def between(values: list[float]) -> str:
@@ -123,6 +125,7 @@ def measured(word: Word) -> Table:
             f"{result('data_build')['end_to_end']['times_as_fast']:.1f}",
             "data_build",
         ),
+        (word("downloads from the hub by 64 clients, over nginx's throughput"), between(downloads), "hub_load"),
         (
             word("from raw text to a proven release"),
             word("{first} s; again {second} s").format(

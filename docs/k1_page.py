@@ -8,11 +8,22 @@ from modeling_axk1.hub.card import read_facts
 from modeling_axk1.weights.sizes import human_bytes
 
 FACTS = read_facts()
+SOURCES = {"engines" if name == "code" else name: meaning for name, meaning in FACTS["sources"].items()} | {
+    "repository": "the published model repository",
+    "reading": "a third-party reading of the release",
+}
 
 KOREAN = {
     "What": "항목",
     "Value": "값",
     "Source": "출처",
+    "press": "발표",
+    "readme": "README",
+    "report": "보고서",
+    "shapes": "셈",
+    "engines": "엔진",
+    "repository": "저장소",
+    "reading": "분석",
     "announced": "발표일",
     "licence": "라이선스",
     "parameters": "파라미터",
@@ -31,13 +42,13 @@ KOREAN = {
     "context, tokens": "문맥 길이, 토큰",
     "context by YaRN: factor, from": "YaRN으로 늘린 문맥: 배수, 원래 길이",
     "recommended sampling: temperature, top_p": "권장 샘플링: temperature, top_p",
-    "the published model repository": "공개된 모델 저장소",
-    "a third-party reading of the release": "제3자의 공개본 분석",
-    FACTS["sources"]["press"]: "2026년 1월 13일 SK텔레콤 발표",
-    FACTS["sources"]["readme"]: "공개된 모델 저장소의 README",
-    FACTS["sources"]["report"]: "A.X K1 기술 보고서(arXiv:2601.09200)를 제3자가 정리한 글",
-    FACTS["sources"]["shapes"]: "공개된 텐서의 모양에서 센 값",
-    FACTS["sources"]["code"]: "transformers 5.15 이상의 models/axk1, vLLM의 A.X K1 코드",
+    SOURCES["repository"]: "공개된 모델 저장소",
+    SOURCES["reading"]: "제3자의 공개본 분석",
+    SOURCES["press"]: "2026년 1월 13일 SK텔레콤 발표",
+    SOURCES["readme"]: "공개된 모델 저장소의 README",
+    SOURCES["report"]: "A.X K1 기술 보고서(arXiv:2601.09200)를 제3자가 정리한 글",
+    SOURCES["shapes"]: "공개된 텐서의 모양에서 센 값",
+    SOURCES["engines"]: "transformers 5.15 이상의 models/axk1, vLLM의 A.X K1 코드",
     "tokens": "토큰",
     "floating-point operations": "부동소수점 연산",
     "accelerators": "가속기",
@@ -85,29 +96,29 @@ def published(word: Word) -> Table:
 
     rows = [
         ("announced", FACTS["announced"], "press"),
-        ("licence", FACTS["licence"], "the published model repository"),
+        ("licence", FACTS["licence"], "repository"),
         ("parameters", f"{FACTS['parameters']:,}", "shapes"),
         ("active per token", f"{FACTS['active_parameters']:,}", "shapes"),
         ("tensors", f"{FACTS['tensors']:,}", "shapes"),
         ("bytes of weights, BF16", f"{FACTS['bf16_bytes']:,} ({human_bytes(FACTS['bf16_bytes'])})", "shapes"),
-        ("shards", f"{FACTS['published_shards']:,}", "the published model repository"),
-        ("layers, dense among them", of("num_hidden_layers", "first_k_dense_replace"), "code"),
-        ("hidden size, heads", of("hidden_size", "num_attention_heads"), "code"),
-        ("query latent, key-value latent", of("q_lora_rank", "kv_lora_rank"), "code"),
-        ("head widths: no-rope, rope, value", of("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"), "code"),
-        ("width of the dense MLP, of an expert", of("intermediate_size", "moe_intermediate_size"), "code"),
+        ("shards", f"{FACTS['published_shards']:,}", "repository"),
+        ("layers, dense among them", of("num_hidden_layers", "first_k_dense_replace"), "engines"),
+        ("hidden size, heads", of("hidden_size", "num_attention_heads"), "engines"),
+        ("query latent, key-value latent", of("q_lora_rank", "kv_lora_rank"), "engines"),
+        ("head widths: no-rope, rope, value", of("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"), "engines"),
+        ("width of the dense MLP, of an expert", of("intermediate_size", "moe_intermediate_size"), "engines"),
         (
             "experts: routed, chosen, shared",
             of("n_routed_experts", "num_experts_per_tok", "n_shared_experts"),
-            "code",
+            "engines",
         ),
-        ("groups of experts, chosen", of("n_group", "topk_group"), "code"),
-        ("vocabulary", of("vocab_size"), "code"),
-        ("context, tokens", of("max_position_embeddings"), "code"),
+        ("groups of experts, chosen", of("n_group", "topk_group"), "engines"),
+        ("vocabulary", of("vocab_size"), "engines"),
+        ("context, tokens", of("max_position_embeddings"), "engines"),
         (
             "context by YaRN: factor, from",
             f"{rope['factor']:g}, {rope['original_max_position_embeddings']:,}",
-            "a third-party reading of the release",
+            "reading",
         ),
         (
             "recommended sampling: temperature, top_p",
@@ -115,8 +126,12 @@ def published(word: Word) -> Table:
             "readme",
         ),
     ]
-    shown = [[word(what), value, word(FACTS["sources"].get(source, source))] for what, value, source in rows]
-    return ["What", "Value", "Source"], shown, 3, None
+    return ["What", "Value", "Source"], [[word(what), value, word(source)] for what, value, source in rows], 3, None
+
+
+def sources(word: Word) -> str:
+    """What the names of sources stand for, as a list."""
+    return "".join(f"- **{word(name)}**: {word(meaning)}\n" for name, meaning in SOURCES.items())
 
 
 def training(word: Word) -> Table:
@@ -165,5 +180,5 @@ def unknown(word: Word) -> str:
 
 
 TABLES: dict[str, Callable[[Word], Table | str]] = {
-    function.__name__: function for function in (published, training, mix, tokens, reported, unknown)
+    function.__name__: function for function in (published, sources, training, mix, tokens, reported, unknown)
 }

@@ -15,8 +15,9 @@ KOREAN = {
     "RMSNorm": "RMSNorm",
     "latent attention": "잠재 어텐션",
     "mixture of experts\nlayers {first}": "전문가 혼합\n{first}층",
-    "layer {dense_layers}: dense MLP, {dense} wide": "{dense_layers}층: 폭 {dense}인 밀집 MLP",
-    "layers {first} only": "{first}층에만",
+    "layer {dense_layers}: dense MLP,": "{dense_layers}층: 밀집 MLP,",
+    "{dense} wide": "폭 {dense}",
+    "RMSNorm\nlayers {first} only": "RMSNorm\n{first}층에만",
     "to the next of {layers} layers": "다음 층으로, 모두 {layers}층",
     "query latent\n{query}": "쿼리 잠재\n{query}",
     "latent\n{latent}": "잠재 벡터\n{latent}",
@@ -27,8 +28,9 @@ KOREAN = {
     "attention of {heads} heads": "헤드 {heads}개의 어텐션",
     "{heads} x {value}, back to {hidden}": "{heads} x {value}에서 {hidden}로",
     "router: {experts} sigmoid scores": "라우터: 시그모이드 점수 {experts}개",
-    "best {top_groups} of {groups} groups,": "그룹 {groups}개 중 가장 나은 {top_groups}개,",
-    "in them the best {chosen} experts": "그 안에서 가장 나은 전문가 {chosen}개",
+    "best {top_groups} of {groups} groups, in them the best {chosen} experts": (
+        "그룹 {groups}개 중 {top_groups}개, 그 안에서 전문가 {chosen}개"
+    ),
     "{chosen} experts, {expert} wide\nweights add up to {scale}": "전문가 {chosen}개, 폭 {expert}\n가중치 합 {scale}",
     "shared expert\nfor every token": "공유 전문가\n모든 토큰",
 }
@@ -42,8 +44,8 @@ class _Canvas:
         self.ink, self.blue, self.orange = THEMES[theme]
         self.green = PARTS[theme][2]
         self.pyplot = drawing(theme)
-        self.figure, self.axes = self.pyplot.subplots(figsize=(12, 6.8))
-        self.axes.set(xlim=(0, 120), ylim=(1, 69), position=(0, 0, 1, 1))
+        self.figure, self.axes = self.pyplot.subplots(figsize=(7.8, 10.2))
+        self.axes.set(xlim=(0, 78), ylim=(0, 102), position=(0, 0, 1, 1))
         self.axes.axis("off")
 
     def say(self, text: str) -> str:
@@ -124,70 +126,69 @@ def _numbers(config: AXK1Config) -> dict[str, str]:
 
 def _stack(canvas: _Canvas) -> None:
     """The left part: the layer as a whole, top to bottom, its residual stream at the side."""
-    x, side = 17, 3
-    canvas.text(x, 67, "A layer", weight="bold")
-    canvas.text(x, 62.5, "{hidden} numbers a token")
-    canvas.line((x, 61), (x, 57.2))
-    canvas.box(x, 55, 18, 4, "RMSNorm")
-    canvas.line((x, 53), (x, 50.2))
-    canvas.box(x, 47, 18, 6, "latent attention", canvas.blue)
-    canvas.line((x, 44), (x, 42.2))
-    canvas.plus(x, 41)
-    canvas.line((x, 59.5), (side, 59.5), (side, 41), (x - 1.2, 41))
-    canvas.line((x, 39.8), (x, 36.2))
-    canvas.box(x, 34, 18, 4, "RMSNorm")
-    canvas.line((x, 32), (x, 29.2))
-    canvas.box(x, 26, 18, 6, "mixture of experts\nlayers {first}", canvas.orange)
-    canvas.text(x + 1.5, 21.4, "layer {dense_layers}: dense MLP, {dense} wide", fontsize=9, ha="left")
-    canvas.line((x, 23), (x, 17.2))
-    canvas.box(x, 15, 18, 4, "RMSNorm", canvas.green)
-    canvas.text(x + 10, 15, "layers {first} only", fontsize=9, ha="left")
-    canvas.line((x, 13), (x, 10.2))
+    x, side = 14, 2
+    canvas.text(x, 99, "A layer", weight="bold")
+    canvas.text(x, 94.5, "{hidden} numbers a token")
+    canvas.line((x, 93), (x, 83.2))
+    canvas.box(x, 81, 18, 4, "RMSNorm")
+    canvas.line((x, 79), (x, 72.2))
+    canvas.box(x, 69, 18, 6, "latent attention", canvas.blue)
+    canvas.line((x, 66), (x, 59.2))
+    canvas.plus(x, 58)
+    canvas.line((x, 89), (side, 89), (side, 58), (x - 1.2, 58))
+    canvas.line((x, 56.8), (x, 46.2))
+    canvas.box(x, 44, 18, 4, "RMSNorm")
+    canvas.line((x, 42), (x, 35.2))
+    canvas.box(x, 32, 18, 6, "mixture of experts\nlayers {first}", canvas.orange)
+    canvas.line((x, 29), (x, 22.2))
+    canvas.text(x + 1, 26.9, "layer {dense_layers}: dense MLP,", fontsize=9, ha="left")
+    canvas.text(x + 1, 24.9, "{dense} wide", fontsize=9, ha="left")
+    canvas.box(x, 19, 18, 6, "RMSNorm\nlayers {first} only", canvas.green)
+    canvas.line((x, 16), (x, 10.2))
     canvas.plus(x, 9)
-    canvas.line((x, 38.5), (side, 38.5), (side, 9), (x - 1.2, 9))
-    canvas.line((x, 7.8), (x, 4.4))
-    canvas.text(x, 3, "to the next of {layers} layers")
+    canvas.line((x, 52), (side, 52), (side, 9), (x - 1.2, 9))
+    canvas.line((x, 7.8), (x, 4.2))
+    canvas.text(x, 2.6, "to the next of {layers} layers")
 
 
 def _attention(canvas: _Canvas) -> None:
-    """The middle part: queries at the left, the cached latent and what is unfolded from it at the right."""
+    """The upper right part: queries at the left, the cached latent and what is unfolded from it at the right."""
     from matplotlib.patches import FancyBboxPatch
 
-    middle, query, latent, rope = 61, 51, 67.5, 77
-    canvas.text(middle, 67, "Latent attention (MLA)", weight="bold", color=canvas.blue)
-    canvas.text(middle, 62.5, "{hidden} numbers a token")
+    middle, query, latent, rope = 54, 41, 59, 69.5
+    canvas.text(middle, 99, "Latent attention (MLA)", weight="bold", color=canvas.blue)
+    canvas.text(middle, 94.5, "{hidden} numbers a token")
     for start, end in ((middle - 3, query), (middle + 3, latent), (middle + 5, rope)):
-        canvas.line((start, 61), (end, 55.2))
-    canvas.box(query, 52, 13, 6, "query latent\n{query}")
-    canvas.box(latent, 52, 9, 6, "latent\n{latent}", canvas.blue)
-    canvas.box(rope, 52, 9, 6, "rotary key\n{rope}", canvas.blue)
+        canvas.line((start, 93), (end, 88.2))
+    canvas.box(query, 85, 14, 6, "query latent\n{query}")
+    canvas.box(latent, 85, 9, 6, "latent\n{latent}", canvas.blue)
+    canvas.box(rope, 85, 10, 6, "rotary key\n{rope}", canvas.blue)
     frame = {"boxstyle": "round,pad=0,rounding_size=1.2", "edgecolor": canvas.blue, "facecolor": "none"}
-    canvas.axes.add_patch(FancyBboxPatch((61.5, 44.4), 21.5, 12, linestyle="--", lw=1.2, **frame))
-    canvas.text(72.2, 46.6, "cached: {cached} numbers a token", fontsize=9, color=canvas.blue)
-    canvas.line((query, 49), (query, 38.7))
-    canvas.line((latent, 44.4), (latent, 38.7))
-    canvas.box(query, 35.5, 16, 6, "queries of {heads} heads\n{nope} + {rope} rotary")
-    canvas.box(latent + 2.5, 35.5, 20, 6, "keys, values of {heads} heads\n{nope} + {value}")
-    canvas.line((query, 32.5), (query, 27.2))
-    canvas.line((latent, 32.5), (latent, 27.2))
-    canvas.line((81.6, 44.4), (81.6, 24), (80.2, 24))
-    canvas.box(middle + 0.5, 24, 37, 6, "attention of {heads} heads", canvas.blue)
-    canvas.line((middle, 21), (middle, 17.2))
-    canvas.box(middle, 15, 22, 4, "{heads} x {value}, back to {hidden}")
-    canvas.line((middle, 13), (middle, 9))
+    canvas.axes.add_patch(FancyBboxPatch((53, 77.4), 23, 12, linestyle="--", lw=1.2, **frame))
+    canvas.text(64.5, 79.6, "cached: {cached} numbers a token", fontsize=9, color=canvas.blue)
+    canvas.line((query, 82), (query, 73.2))
+    canvas.line((latent, 77.4), (latent, 73.2))
+    canvas.box(query, 70, 17, 6, "queries of {heads} heads\n{nope} + {rope} rotary")
+    canvas.box(latent + 2.5, 70, 21, 6, "keys, values of {heads} heads\n{nope} + {value}")
+    canvas.line((query, 67), (query, 63.2))
+    canvas.line((latent, 67), (latent, 63.2))
+    canvas.line((75, 77.4), (75, 61), (72.2, 61))
+    canvas.box(middle - 1.5, 61, 39, 4, "attention of {heads} heads", canvas.blue)
+    canvas.line((middle, 59), (middle, 56.2))
+    canvas.box(middle, 54, 23, 4, "{heads} x {value}, back to {hidden}")
 
 
 def _experts(canvas: _Canvas, config: AXK1Config) -> None:
-    """The right part: a square an expert, a row a group; as an example some experts of some groups are chosen."""
+    """The lower right part: a square an expert, a row a group; as an example some experts of some groups are chosen."""
     from matplotlib.patches import Rectangle
 
-    left, width, top, row = 89.0, 24.0, 49.0, 2.1
-    middle, shared = left + width / 2, 113.0
-    canvas.text(middle, 67, "Mixture of experts (MoE)", weight="bold", color=canvas.orange)
-    canvas.text(middle, 62.5, "{hidden} numbers a token")
-    canvas.line((middle, 61), (middle, 57.7))
-    canvas.box(middle, 55.5, 22, 4, "router: {experts} sigmoid scores")
-    canvas.line((middle, 53.5), (middle, top + 0.8))
+    left, width, top, row = 35.0, 28.0, 32.4, 1.8
+    middle, shared = left + width / 2, 69.5
+    canvas.text(54, 47, "Mixture of experts (MoE)", weight="bold", color=canvas.orange)
+    canvas.text(middle, 43, "{hidden} numbers a token")
+    canvas.line((middle, 41.5), (middle, 39.2))
+    canvas.box(middle, 37, 24, 4, "router: {experts} sigmoid scores")
+    canvas.line((middle, 35), (middle, top + 0.5))
     in_group = config.n_routed_experts // config.n_group
     step = width / in_group
     groups = range(0, config.n_group, config.n_group // config.topk_group)
@@ -201,13 +202,13 @@ def _experts(canvas: _Canvas, config: AXK1Config) -> None:
             corner = (left + expert * step, top - (group + 1) * row)
             canvas.axes.add_patch(Rectangle(corner, step * 0.8, row * 0.72, **look))
     bottom = top - config.n_group * row
-    canvas.text(middle, bottom - 1.4, "best {top_groups} of {groups} groups,", fontsize=9)
-    canvas.text(middle, bottom - 3.4, "in them the best {chosen} experts", fontsize=9)
-    canvas.line((middle - 4, bottom - 4.6), (middle - 4, 24.7))
-    canvas.box(middle - 4, 21.5, 17, 6, "{chosen} experts, {expert} wide\nweights add up to {scale}", canvas.orange)
-    canvas.line((middle + 9, 62.5), (117, 62.5), (117, 24.7))
-    canvas.box(shared, 21.5, 12.5, 6, "shared expert\nfor every token", canvas.orange)
-    canvas.line((middle - 4, 18.5), (middle - 4, 13.5), (middle + 1.8, 13.5))
-    canvas.line((shared, 18.5), (shared, 13.5), (middle + 4.2, 13.5))
-    canvas.plus(middle + 3, 13.5)
-    canvas.line((middle + 3, 12.3), (middle + 3, 9))
+    canvas.text(
+        middle, bottom - 1.2, "best {top_groups} of {groups} groups, in them the best {chosen} experts", fontsize=9
+    )
+    canvas.line((middle, bottom - 2.4), (middle, 13.2))
+    canvas.box(middle, 10, 20, 6, "{chosen} experts, {expert} wide\nweights add up to {scale}", canvas.orange)
+    canvas.line((middle + 10, 43), (shared, 43), (shared, 13.2))
+    canvas.box(shared, 10, 13.5, 6, "shared expert\nfor every token", canvas.orange)
+    canvas.line((middle, 7), (middle, 3.5), (57.8, 3.5))
+    canvas.line((shared, 7), (shared, 3.5), (60.2, 3.5))
+    canvas.plus(59, 3.5)
