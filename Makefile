@@ -5,7 +5,7 @@ VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint oracle wheel clean
+.PHONY: demo test lint oracle docs wheel clean
 
 demo: $(VENV)/.installed  ## from raw text to a published model, on this machine
 	$(BIN)/axk1 quickstart
@@ -22,11 +22,14 @@ lint: $(VENV)/.installed-test
 oracle: $(VENV)/.installed-test $(VLLM_VENV)/.installed  ## vLLM must say what the model says; Python 3.11, 2.5 GB
 	$(BIN)/python -m pytest tests/oracles
 
-wheel: $(VENV)/.installed-test  ## build the wheel into dist/
+docs: $(VENV)/.installed-test  ## the documentation as a site, into site/; `axk1 docs` opens it
+	$(BIN)/python docs/site_builder.py
+
+wheel: docs  ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) dist axk1-quickstart
+	rm -rf $(VENV) $(VLLM_VENV) build dist site axk1-quickstart
 
 # torch first: it is pinned, so nothing that follows can bring another build.
 $(VENV)/.installed: pyproject.toml constraints.txt

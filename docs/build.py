@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import api_page
+import cli_page
 import data_page
 import hub_page
 import index_page
@@ -114,6 +116,8 @@ def built() -> dict[Path, str]:
         for page in sorted((DOCS / language).glob("*.md")):
             text = page.read_text("utf-8")
             files[page] = MARKED.sub(lambda found: found[1] + TABLES[found[3]](language) + found[4], text)  # noqa: B023
+        files |= {DOCS / language / "cli" / name: text for name, text in cli_page.pages(language).items()}
+        files[DOCS / language / "api.md"] = api_page.page(language)
         for theme in THEMES:
             for name, picture in pictures.PICTURES.items():
                 drawn = picture(lambda text: say(text, language), theme)  # noqa: B023
@@ -131,7 +135,7 @@ def main() -> None:
         if not path.exists() or path.read_text("utf-8") != text:
             stale.append(str(path.relative_to(DOCS.parent)))
             if not only_check:
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     if only_check and stale:
         sys.exit(f"not what results and code say: {', '.join(stale)}; run `python docs/build.py`")

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from modeling_axk1.cli import data, hub, tokenizer, train, weights
+from modeling_axk1.cli.docs import docs
 from modeling_axk1.cli.quickstart import quickstart
 from modeling_axk1.cli.serve import FORWARD, serve
 from modeling_axk1.errors import AXK1Error
@@ -21,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(quickstart)
+app.command()(docs)
 app.command(context_settings=FORWARD)(serve)
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")
