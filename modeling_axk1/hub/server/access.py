@@ -57,6 +57,19 @@ class Access:
             raise _needs_token()
         return Caller(_ANYBODY, has_token=False)
 
+    @property
+    def knows_tokens(self) -> bool:
+        """Tell whether a token makes a difference here."""
+        return self._policy != "open"
+
+    def signed_in(self, request: Request) -> str | None:
+        """Return the name of who sends a request by a token; None for everybody else."""
+        try:
+            caller = self._caller(request)
+        except Refusal:
+            return None
+        return caller.account.name if caller.has_token else None
+
     def repository(self, request: Request, kind: str, right: Right) -> Repository:
         """Return the repository that a request's path names; refuses an unknown one, and who lacks the right to it."""
         return self.named(request, kind, request.path_params["namespace"], request.path_params["name"], right)

@@ -1,12 +1,10 @@
 """The hub as one ASGI application."""
 
 import errno
-from html import escape
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -14,6 +12,8 @@ from modeling_axk1.hub.server import guards
 from modeling_axk1.hub.server.access import Access, Policy
 from modeling_axk1.hub.server.accounts import Accounts
 from modeling_axk1.hub.server.api import Api
+from modeling_axk1.hub.server.browse.features import pages
+from modeling_axk1.hub.server.browse.site import Site
 from modeling_axk1.hub.server.catalog import Catalog
 from modeling_axk1.hub.server.commits import LARGEST_BLOB
 from modeling_axk1.hub.server.download import Downloads
@@ -28,18 +28,9 @@ from modeling_axk1.hub.server.metrics import Metrics
 from modeling_axk1.hub.server.observed import Observed, naming
 from modeling_axk1.hub.server.quota import Quotas
 from modeling_axk1.hub.server.refusal import Refusal
-from modeling_axk1.hub.server.requests import endpoint_of, refuse
+from modeling_axk1.hub.server.requests import refuse
 from modeling_axk1.hub.server.tickets import Tickets
 from modeling_axk1.hub.server.xet.api import XetApi
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>axk1 hub</title></head>
-<body><main><h1>axk1 hub</h1>
-<p>Point huggingface_hub, transformers or datasets here: <code>HF_ENDPOINT={endpoint}</code></p>
-{lists}</main></body>
-</html>
-"""
 
 
 def build(
@@ -91,20 +82,15 @@ def routes_of(catalog: Catalog, policy: Policy, largest_file: int = LARGEST_BLOB
     """Return every route of the hub. Each asks `access` before it answers; a test walks this list and tries."""
     access = Access(catalog, Accounts(catalog.root), policy)
     quotas = Quotas(catalog.root, catalog.blobs, largest_file)
-
-    async def index(request: Request) -> Response:
-        names = await run_in_threadpool(access.visible, request)
-        return HTMLResponse(_PAGE.format(endpoint=escape(endpoint_of(request)), lists=_lists(names)))
-
     tickets = Tickets(catalog.root / "key")
     return [
-        Route("/", index),
         *HubApi(catalog, access, quotas).routes(),
         *Api(catalog, access, quotas).routes(),
         *LfsApi(access, catalog.blobs, tickets, quotas).routes(),
         *XetApi(access, catalog.blobs, tickets, quotas).routes(),
         *GitHttp(access, Git(catalog.root / "git", catalog.blobs.root), quotas).routes(),
         *Downloads(access, catalog.blobs).routes(),
+        *pages(Site(access, catalog), access, catalog.blobs),
     ]
 
 
@@ -124,15 +110,3 @@ def _on_os_error(request: Request, error: Exception) -> Response:
 
 def _on_disconnect(request: Request, error: Exception) -> Response:
     return Response(status_code=400)  # nobody is there to read it
-
-
-def _lists(names: list[tuple[str, str]]) -> str:
-    lists = []
-    for kind, prefix in (("models", ""), ("datasets", "datasets/")):
-        items = "".join(
-            f'<li><a href="/{prefix}{escape(name)}/resolve/main/README.md">{escape(name)}</a></li>\n'
-            for found, name in names
-            if found == kind
-        )
-        lists.append(f"<h2>{kind.capitalize()}</h2>\n" + (f"<ul>\n{items}</ul>\n" if items else "<p>None yet.</p>\n"))
-    return "".join(lists)

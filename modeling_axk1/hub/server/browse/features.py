@@ -1,0 +1,31 @@
+"""All that has pages. A new feature is one line here."""
+
+from typing import Protocol
+
+from starlette.routing import Route
+
+from modeling_axk1.hub.server.access import Access
+from modeling_axk1.hub.server.browse.card import Cards
+from modeling_axk1.hub.server.browse.lists import Lists
+from modeling_axk1.hub.server.browse.site import Site
+from modeling_axk1.hub.server.browse.static import Static
+from modeling_axk1.hub.server.store import BlobStore
+
+
+class Feature(Protocol):
+    """Some pages."""
+
+    def __init__(self, site: Site, access: Access, blobs: BlobStore) -> None:
+        """Keep what the pages need."""
+
+    def routes(self) -> list[Route]:
+        """Return their routes."""
+
+
+# In the order in which addresses are looked at: those of the site before those of repositories, which match more.
+FEATURES: tuple[type[Feature], ...] = (Static, Lists, Cards)
+
+
+def pages(site: Site, access: Access, blobs: BlobStore) -> list[Route]:
+    """Return the routes of all pages."""
+    return [route for feature in FEATURES for route in feature(site, access, blobs).routes()]

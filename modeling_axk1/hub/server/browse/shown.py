@@ -1,0 +1,83 @@
+"""How values are shown to people: filters of the templates."""
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+
+# Change the direction of what follows, or are nothing to see: text is shown without them. The two joiners stay, which
+# Persian, Hindi and emoji need.
+_UNSEEN = re.compile(
+    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+_MOST_MARKS = 3
+
+
+def human_bytes(count: int) -> str:
+    """Return bytes as people say them: 1.5 MB. Units are powers of 1000, as disks and Hugging Face count."""
+    return f"{count} B" if count < 1000 else "{:.3g} {}".format(*_scaled(count, ("kB", "MB", "GB", "TB", "PB")))
+
+
+def human_count(count: int) -> str:
+    """Return a large number in three digits, as parameters are counted: 519B."""
+    return str(count) if count < 1000 else "{:.3g}{}".format(*_scaled(count, ("K", "M", "B", "T")))
+
+
+def _scaled(count: float, units: tuple[str, ...]) -> tuple[float, str]:
+    """Return a number of 1000 or more in the unit (each 1000 of the one before) in which it has three digits."""
+    power = 0
+    while (count := count / 1000) >= 999.5 and power < len(units) - 1:
+        power += 1
+    return count, units[power]
+
+
+def grouped(count: int) -> str:
+    """Return a whole number with commas: 1,234,567."""
+    return f"{count:,}"
+
+
+def day(seconds: int) -> str:
+    """Return the date of a time in seconds since 1970 (UTC): 2026-03-01."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def moment(seconds: int) -> str:
+    """Return a time in seconds since 1970 to the minute (UTC): 2026-03-01 09:30 UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def iso(seconds: int) -> str:
+    """Return a time in seconds since 1970 for the `datetime` of <time>."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def short(digest: str) -> str:
+    """Return the beginning of a digest or commit id, enough to tell it from its neighbours."""
+    return digest[:10]
+
+
+def tame(text: object, longest: int = 1000) -> str:
+    """Return text that a stranger wrote, with nothing hidden in it, at most `longest` characters.
+
+    Characters that turn the direction of what follows or cannot be seen are left out, and of marks piled on one letter
+    three stay: text shown by this neither covers its neighbours nor hides what it says.
+    """
+    said = str(text)
+    said = said if len(said) <= longest else said[: longest - 1] + "…"
+    shown, marks = [], 0
+    for character in _UNSEEN.sub("", said):
+        marks = marks + 1 if unicodedata.category(character) in {"Mn", "Me"} else 0
+        if marks <= _MOST_MARKS:
+            shown.append(character)
+    return "".join(shown)
+
+
+FILTERS = {
+    "bytes": human_bytes,
+    "count": human_count,
+    "grouped": grouped,
+    "day": day,
+    "moment": moment,
+    "iso": iso,
+    "short": short,
+    "tame": tame,
+}
