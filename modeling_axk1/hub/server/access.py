@@ -12,6 +12,8 @@ from modeling_axk1.hub.server.catalog import Catalog
 from modeling_axk1.hub.server.observed import WHO
 from modeling_axk1.hub.server.refusal import Refusal, repository_not_found
 from modeling_axk1.hub.server.repository import Repository
+from modeling_axk1.hub.server.sessions import Sessions
+from modeling_axk1.hub.server.tickets import Tickets
 
 # Open: whoever reaches the hub may do everything, and nothing is private. Tokens: nothing without one.
 # Public: whoever reaches it may read what is public; the rest is as with tokens.
@@ -33,9 +35,10 @@ class Access:
     """The door. What a caller may not read is to them as if it were not there: same answer, by the same steps."""
 
     def __init__(self, catalog: Catalog, accounts: Accounts, policy: Policy) -> None:
-        self._catalog = catalog
+        self.catalog = catalog
         self._accounts = accounts
         self._policy = policy
+        self.sessions = Sessions(accounts, Tickets(catalog.root / "key"))
 
     def caller(self, request: Request) -> Caller:
         """Return who sends a request; refuses a wrong token (401), and none where one is needed."""
@@ -53,6 +56,8 @@ class Access:
                 # The client shows this very text as a wrong token rather than as a missing repository.
                 raise Refusal(401, "Invalid credentials in Authorization header", headers=CHALLENGE)
             return Caller(account, has_token=True)
+        if reader := self.sessions.account_of(request):
+            return Caller(reader, has_token=True)
         if self._policy == "tokens":
             raise _needs_token()
         return Caller(_ANYBODY, has_token=False)
@@ -62,8 +67,12 @@ class Access:
         """Tell whether a token makes a difference here."""
         return self._policy != "open"
 
+    def needs_token(self, kind: str, namespace: str, name: str) -> bool:
+        """Tell whether nobody reads a repository without a token."""
+        return self._policy == "tokens" or not self.catalog.is_public(kind, namespace, name)
+
     def signed_in(self, request: Request) -> str | None:
-        """Return the name of who sends a request by a token; None for everybody else."""
+        """Return the name of who sends a request with a token or signed in by one; None for everybody else."""
         try:
             caller = self._caller(request)
         except Refusal:
@@ -79,14 +88,14 @@ class Access:
         caller = self.caller(request)
         if not self._may_see(caller, kind, namespace, name):
             raise repository_not_found(f"{namespace}/{name}") if caller.has_token else self._unseen(namespace, name)
-        repository = self._catalog.get(kind, namespace, name)
+        repository = self.catalog.get(kind, namespace, name)
         if right != "read":
             self._check(caller, right, namespace)
         return repository
 
     def by_ticket(self, request: Request, kind: str) -> Repository:
         """Return the repository that a request's path names, for an address that is a permission itself (`tickets`)."""
-        return self._catalog.get(kind, request.path_params["namespace"], request.path_params["name"])
+        return self.catalog.get(kind, request.path_params["namespace"], request.path_params["name"])
 
     def check_namespace(self, request: Request, right: Right, namespace: str) -> Caller:
         """Refuse a caller who lacks `right` in a namespace (403, or 401 without a token)."""
@@ -104,9 +113,7 @@ class Access:
     def visible(self, request: Request) -> list[tuple[str, str]]:
         """Return (kind, "namespace/name") of every repository that the caller may read, sorted."""
         caller = self.caller(request)
-        return [
-            (kind, name) for kind, name in self._catalog.names() if self._may_see(caller, kind, *name.split("/", 1))
-        ]
+        return [(kind, name) for kind, name in self.catalog.names() if self._may_see(caller, kind, *name.split("/", 1))]
 
     def check_may_hide(self) -> None:
         """Refuse a private repository where nobody could be told from anybody else."""
@@ -117,7 +124,7 @@ class Access:
         # On an open hub, which nobody may hide anything from, what was made private elsewhere stays out of sight.
         if self._policy != "open" and caller.account.may("read", namespace):
             return True
-        return self._catalog.is_public(kind, namespace, name)
+        return self.catalog.is_public(kind, namespace, name)
 
     def _check(self, caller: Caller, right: Right, namespace: str) -> None:
         if caller.account.may(right, namespace):

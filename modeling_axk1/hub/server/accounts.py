@@ -69,11 +69,22 @@ class Accounts:
 
     def find(self, token: str) -> Account | None:
         """Return whose token this is; None when it is nobody's, was revoked or has expired."""
+        identity = self.identity_of(token)
+        found = self.holder(identity) if identity else None
+        return found[0] if found else None
+
+    def identity_of(self, token: str) -> str | None:
+        """Return the public ID of a good token; None when it is nobody's, was revoked or has expired."""
         match = _TOKEN.fullmatch(token)
         identity, secret = match.groups() if match else ("", token)
         account, expected = self._read().get(identity, (None, _NOBODY))
         right = hmac.compare_digest(_digest(secret), expected)
-        return account if right and account is not None and not account.has_expired() else None
+        return identity if right and account is not None and not account.has_expired() else None
+
+    def holder(self, identity: str) -> tuple[Account, str] | None:
+        """Return who holds the token with a public ID, and the SHA-256 that is kept of it; None when it is not good."""
+        found = self._read().get(identity)
+        return found if found and not found[0].has_expired() else None
 
     def add(
         self, name: str, right: Right, namespaces: tuple[str, ...] = (), seconds: int | None = None

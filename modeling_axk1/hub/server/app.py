@@ -1,10 +1,7 @@
 """The hub as one ASGI application."""
 
-import errno
-
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,6 +9,7 @@ from modeling_axk1.hub.server import guards
 from modeling_axk1.hub.server.access import Access, Policy
 from modeling_axk1.hub.server.accounts import Accounts
 from modeling_axk1.hub.server.api import Api
+from modeling_axk1.hub.server.browse.errors import Errors
 from modeling_axk1.hub.server.browse.features import pages
 from modeling_axk1.hub.server.browse.site import Site
 from modeling_axk1.hub.server.catalog import Catalog
@@ -27,8 +25,7 @@ from modeling_axk1.hub.server.log import RequestLog
 from modeling_axk1.hub.server.metrics import Metrics
 from modeling_axk1.hub.server.observed import Observed, naming
 from modeling_axk1.hub.server.quota import Quotas
-from modeling_axk1.hub.server.refusal import Refusal
-from modeling_axk1.hub.server.requests import refuse
+from modeling_axk1.hub.server.sessions import read_by_browsers
 from modeling_axk1.hub.server.tickets import Tickets
 from modeling_axk1.hub.server.xet.api import XetApi
 
@@ -51,11 +48,10 @@ def build(
     for route in named:
         route.app = naming(route.path, route.app)
     metrics = Metrics(catalog.root / "metrics", [route.path for route in named])
-    health = Health(catalog.root, Access(catalog, Accounts(catalog.root), policy), metrics).routes()
-    app = Starlette(
-        routes=[*health, *routes],
-        exception_handlers={Refusal: _on_refusal, OSError: _on_os_error, ClientDisconnect: _on_disconnect},
-    )
+    access = Access(catalog, Accounts(catalog.root), policy)
+    health = Health(catalog.root, access, metrics).routes()
+    errors = Errors(Site(access, catalog))
+    app = Starlette(routes=[*health, *routes], exception_handlers=errors.handlers())
 
     async def hub(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -63,7 +59,7 @@ def build(
             scope["path"] = scope["raw_path"].decode("ascii")
             # A proxy passes on the names that it was told to serve: no page can have it ask by another.
             if (refusal := guards.refusal_of(scope, "tokens" if behind_proxy else policy)) is not None:
-                await refuse(refusal)(scope, receive, send)
+                await errors.answer(Request(scope), refusal)(scope, receive, send)
                 return
         await app(scope, receive, send)
 
@@ -89,24 +85,6 @@ def routes_of(catalog: Catalog, policy: Policy, largest_file: int = LARGEST_BLOB
         *LfsApi(access, catalog.blobs, tickets, quotas).routes(),
         *XetApi(access, catalog.blobs, tickets, quotas).routes(),
         *GitHttp(access, Git(catalog.root / "git", catalog.blobs.root), quotas).routes(),
-        *Downloads(access, catalog.blobs).routes(),
-        *pages(Site(access, catalog), access, catalog.blobs),
+        *read_by_browsers(Downloads(access, catalog.blobs).routes()),
+        *read_by_browsers(pages(Site(access, catalog), access, catalog.blobs)),
     ]
-
-
-def _on_refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return refuse(error)
-
-
-def _on_os_error(request: Request, error: Exception) -> Response:
-    """Turn a full disk into 507, which clients do not retry, and say that nothing was changed."""
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return refuse(Refusal(507, "the hub's disk is full; nothing was changed"))
-    if isinstance(error, OSError) and error.errno == errno.EROFS:
-        return refuse(Refusal(503, "the hub's disk is read-only; nothing was changed"))
-    raise error
-
-
-def _on_disconnect(request: Request, error: Exception) -> Response:
-    return Response(status_code=400)  # nobody is there to read it

@@ -24,11 +24,17 @@ def refusal_of(scope: Scope, policy: Policy) -> Refusal | None:
         # Whatever follows is body to one reader and a request to another: nobody reads it.
         why = "a request has a Content-Length or is sent in chunks, not both"
         return Refusal(400, why, headers={"Connection": "close"})
-    if scope["method"] not in {"GET", "HEAD"} and b"origin" in headers:
+    if scope["method"] not in {"GET", "HEAD"} and b"origin" in headers and not _is_own_form(scope, headers):
         return Refusal(403, "a web page must not change this hub")
     if policy == "open" and _came_over_loopback(scope) and not _names_loopback(headers.get(b"host", b"")):
         return Refusal(403, "an open hub on this machine is reached as localhost or by its number, not by a name")
     return None
+
+
+def _is_own_form(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Tell whether a page of this very hub sends a form: to sign in or out, or for a language or a theme."""
+    own = f"{scope['scheme']}://".encode() + headers.get(b"host", b"")
+    return scope["path"].startswith("/-/") and headers[b"origin"] == own
 
 
 def _came_over_loopback(scope: Scope) -> bool:

@@ -147,6 +147,11 @@ class Repository:
             )
             return list(entries)
 
+    def commit_entry(self, commit: str) -> CommitEntry:
+        """Return what the commit `commit` itself says."""
+        with self._objects() as objects:
+            return _commit_entry(commit.encode(), objects.commit(commit.encode()))
+
     def last_changes(self, commit: str, entries: list[File | Folder]) -> dict[str, CommitEntry]:
         """Return, for each entry's path, the newest commit up to `commit` that changed it."""
         changes: dict[str, CommitEntry] = {}

@@ -7,6 +7,8 @@ from starlette.routing import Route
 from modeling_axk1.hub.server.access import Access
 from modeling_axk1.hub.server.browse.card import Cards
 from modeling_axk1.hub.server.browse.lists import Lists
+from modeling_axk1.hub.server.browse.settings import Settings
+from modeling_axk1.hub.server.browse.sign_in import SignIn
 from modeling_axk1.hub.server.browse.site import Site
 from modeling_axk1.hub.server.browse.static import Static
 from modeling_axk1.hub.server.store import BlobStore
@@ -23,7 +25,7 @@ class Feature(Protocol):
 
 
 # In the order in which addresses are looked at: those of the site before those of repositories, which match more.
-FEATURES: tuple[type[Feature], ...] = (Static, Lists, Cards)
+FEATURES: tuple[type[Feature], ...] = (Static, Settings, SignIn, Lists, Cards)
 
 
 def pages(site: Site, access: Access, blobs: BlobStore) -> list[Route]:

@@ -1,7 +1,6 @@
 """How values are shown to people: filters of the templates."""
 
 import re
-import unicodedata
 from datetime import UTC, datetime
 
 # Change the direction of what follows, or are nothing to see: text is shown without them. The two joiners stay, which
@@ -9,7 +8,9 @@ from datetime import UTC, datetime
 _UNSEEN = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
-_MOST_MARKS = 3
+# Marks that combine with the letter before them, one block of Unicode after the other.
+_MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_PILED = re.compile(f"({_MARK}{{3}}){_MARK}+")
 
 
 def human_bytes(count: int) -> str:
@@ -58,17 +59,18 @@ def short(digest: str) -> str:
 def tame(text: object, longest: int = 1000) -> str:
     """Return text that a stranger wrote, with nothing hidden in it, at most `longest` characters.
 
-    Characters that turn the direction of what follows or cannot be seen are left out, and of marks piled on one letter
-    three stay: text shown by this neither covers its neighbours nor hides what it says.
+    Shown by this, it neither covers its neighbours nor hides what it says. Put it into <bdi> within a line.
     """
     said = str(text)
-    said = said if len(said) <= longest else said[: longest - 1] + "…"
-    shown, marks = [], 0
-    for character in _UNSEEN.sub("", said):
-        marks = marks + 1 if unicodedata.category(character) in {"Mn", "Me"} else 0
-        if marks <= _MOST_MARKS:
-            shown.append(character)
-    return "".join(shown)
+    return without_hidden(said if len(said) <= longest else said[: longest - 1] + "…")
+
+
+def without_hidden(text: str) -> str:
+    """Return text without characters that turn the direction of what follows or cannot be seen.
+
+    Of marks that are piled on one letter, three stay.
+    """
+    return _PILED.sub(r"\1", _UNSEEN.sub("", text))
 
 
 FILTERS = {

@@ -1,0 +1,100 @@
+"""What lists show of a repository: a few facts from the head of main, remembered by commit."""
+
+import re
+from dataclasses import dataclass
+
+from modeling_axk1.hub.server.browse.front_matter import body_of_card, listed
+from modeling_axk1.hub.server.browse.shown import tame
+from modeling_axk1.hub.server.cache import Cache
+from modeling_axk1.hub.server.cards import card_of
+from modeling_axk1.hub.server.catalog import Catalog
+from modeling_axk1.hub.server.names import is_commit_id
+from modeling_axk1.hub.server.repository import DEFAULT_BRANCH, File, Repository
+
+_REMEMBERED = 32 * 1024 * 1024
+# Of one kind in one repository: a card that claims a thousand languages has none to find it by.
+_MOST_VALUES = 100
+_LONGEST_VALUE = 60
+_LONGEST_ABOUT = 180
+
+_cache = Cache(_REMEMBERED)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One repository in a list; `date` is of the newest commit, in seconds since 1970."""
+
+    kind: str
+    repo_id: str
+    commit: str
+    date: int
+    about: str
+    tasks: tuple[str, ...]
+    languages: tuple[str, ...]
+    licences: tuple[str, ...]
+    libraries: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    def text(self) -> str:
+        """What a search looks through."""
+        return "\n".join((self.repo_id, self.about, *self.tasks, *self.libraries, *self.tags)).casefold()
+
+
+def summary_of(catalog: Catalog, kind: str, repo_id: str) -> Summary:
+    """Return the summary of a repository; refuses one that has just gone (404)."""
+    namespace, name = repo_id.split("/", 1)
+    repository = catalog.get(kind, namespace, name)
+    commit = _head(repository)
+    key = (kind, repo_id, commit)
+    found: Summary = _cache.get(key, lambda: _read(repository, kind, repo_id, commit), lambda it: 2000 + len(it.about))
+    return found
+
+
+def _head(repository: Repository) -> str:
+    """Return the commit of main, by the shortest way: a list asks this of every repository."""
+    try:
+        text = (repository.path / "refs" / "heads" / DEFAULT_BRANCH).read_text("ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        text = ""
+    return text if is_commit_id(text) else repository.resolve(DEFAULT_BRANCH)
+
+
+def _read(repository: Repository, kind: str, repo_id: str, commit: str) -> Summary:
+    files = [entry for entry in repository.listing(commit) if isinstance(entry, File)]
+    card = card_of(repository, files)
+    return Summary(
+        kind,
+        repo_id,
+        commit,
+        repository.commit_entry(commit).date,
+        _about(repository, files),
+        _values(card, "pipeline_tag", "task_categories"),
+        _values(card, "language"),
+        _values(card, "license"),
+        _values(card, "library_name"),
+        _values(card, "tags"),
+    )
+
+
+def _values(card: dict[str, object], *keys: str) -> tuple[str, ...]:
+    found = (tame(value, _LONGEST_VALUE).strip() for key in keys for value in listed(card.get(key))[:_MOST_VALUES])
+    return tuple(dict.fromkeys(value for value in found if value))
+
+
+def _about(repository: Repository, files: list[File]) -> str:
+    """Return the beginning of the card's first paragraph, without its markup."""
+    card = next((file for file in files if file.path == "README.md" and not file.pointer), None)
+    if card is None:
+        return ""
+    text = body_of_card(repository.content(card)[:20_000].decode("utf-8", "replace"))
+    paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", re.sub(r"(?ms)^(```|~~~).*?^\1", "", text)))
+    plain = (
+        _plain(part) for part in paragraphs if part and not part.startswith(("#", "<", "|", "!", "-", "*", ">", "["))
+    )
+    return tame(next((part for part in plain if part), ""), _LONGEST_ABOUT)
+
+
+def _plain(markdown: str) -> str:
+    """Return a paragraph with the words of its links and without marks of emphasis."""
+    without_links = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    return re.sub(r"<[^>]*>|[*`]|\b_|_\b", "", without_links).strip()
