@@ -85,11 +85,22 @@ class Repository:
 
     # Reading
 
+    @contextmanager
+    def objects(self) -> Iterator[Objects]:
+        """Give the git objects; refuses a repository that was deleted meanwhile."""
+        try:
+            with Objects.of(self.path) as objects:
+                yield objects
+        except FileNotFoundError as error:
+            if self.path.exists():
+                raise
+            raise repository_not_found(f"{self.path.parent.name}/{self.path.stem}") from error
+
     def resolve(self, revision: str) -> str:
         """Return the commit id that a branch, a tag, a reference by its full name or (the beginning of) an id names."""
         # Read anew for every request: another process may have moved them.
         references = DiskRefsContainer(self.path)
-        with self._objects() as objects:
+        with self.objects() as objects:
             full_name = [revision.encode("utf-8", "replace")] if revision.startswith("refs/") else []
             for name in (_branch(revision), _tag(revision), *full_name):
                 oid = references.read_ref(name) if check_ref_format(name) else None
@@ -105,14 +116,14 @@ class Repository:
     def references(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return (branches, tags), each {name: commit id}."""
         references = DiskRefsContainer(self.path)
-        with self._objects() as objects:
+        with self.objects() as objects:
             branches = {name.decode(): oid.decode() for name, oid in references.as_dict(b"refs/heads").items()}
             tags = {name.decode(): _peel(objects, oid) for name, oid in references.as_dict(b"refs/tags").items()}
         return branches, tags
 
     def listing(self, commit: str, path: str = "", *, recursive: bool = False) -> list[File | Folder]:
         """Return what lies in the folder `path` ("" is the root) at a commit, or everything below it."""
-        with self._objects() as objects:
+        with self.objects() as objects:
             found = _lookup(objects, commit, path)
             if found is None or not found.is_folder:
                 raise entry_not_found(path)
@@ -126,7 +137,7 @@ class Repository:
 
     def entry(self, commit: str, path: str) -> File | Folder:
         """Return the file or folder at `path` at a commit."""
-        with self._objects() as objects:
+        with self.objects() as objects:
             found = _lookup(objects, commit, path) if path else None
             if found is None:
                 raise entry_not_found(path)
@@ -134,12 +145,12 @@ class Repository:
 
     def content(self, file: File) -> bytes:
         """Return the bytes that git holds for a file: the file itself, or the pointer of a large one."""
-        with self._objects() as objects:
+        with self.objects() as objects:
             return objects.content(file.oid.encode())
 
     def history(self, commit: str) -> list[CommitEntry]:
         """Return the commits that lead to `commit`, newest first."""
-        with self._objects() as objects:
+        with self.objects() as objects:
             entries: tuple[CommitEntry, ...] = objects.remember(
                 ("history", commit),
                 lambda: tuple(_commit_entry(oid, facts) for oid, facts in _first_parents(objects, commit)),
@@ -156,7 +167,7 @@ class Repository:
         """Return, for each entry's path, the newest commit up to `commit` that changed it."""
         changes: dict[str, CommitEntry] = {}
         open_paths = {entry.path: entry.oid.encode() for entry in entries}
-        with self._objects() as objects:
+        with self.objects() as objects:
             for oid, facts in _first_parents(objects, commit):
                 for path, now in list(open_paths.items()):
                     before = _lookup(objects, facts.parent.decode(), path) if facts.parent else None
@@ -269,16 +280,6 @@ class Repository:
         with writing(self.path, patience), self._open() as repo:
             yield repo
             self.settle()
-
-    @contextmanager
-    def _objects(self) -> Iterator[Objects]:
-        try:
-            with Objects.of(self.path) as objects:
-                yield objects
-        except FileNotFoundError as error:
-            if self.path.exists():
-                raise
-            raise repository_not_found(f"{self.path.parent.name}/{self.path.stem}") from error
 
     @contextmanager
     def _open(self) -> Iterator[Repo]:
