@@ -1,0 +1,93 @@
+"""Which tensors differ between two revisions, by the headers of safetensors files alone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from modeling_axk1.errors import WeightsError
+from modeling_axk1.hub.server.browse.changed import Change
+from modeling_axk1.hub.server.browse.contents import opened
+from modeling_axk1.hub.server.refusal import Refusal
+from modeling_axk1.hub.server.repository import File, Repository
+from modeling_axk1.hub.server.store import BlobStore
+from modeling_axk1.weights.header import TensorInfo, header_length, parse_header
+
+# Of both revisions together. The 260 shards of A.X K1 have 4 MB of headers with experts fused, 9 MB without.
+_MOST_HEADER_BYTES = 20_000_000
+_MOST_FILES = 1000
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of one revision."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    elements: int
+
+
+@dataclass(frozen=True)
+class TensorChanges:
+    """Tensors in files that differ, by name: one that went to another file unchanged is among the `alike`.
+
+    A header says nothing of values: `alike` counts tensors of equal name, type and shape, whose values may differ.
+    `problem` says why there is nothing to compare.
+    """
+
+    added: tuple[Tensor, ...] = ()
+    removed: tuple[Tensor, ...] = ()
+    changed: tuple[tuple[Tensor, Tensor], ...] = ()
+    alike: int = 0
+    problem: str | None = None
+
+
+def tensor_changes(repository: Repository, blobs: BlobStore, changes: Iterable[Change]) -> TensorChanges | None:
+    """Return which tensors differ; None when no safetensors file does."""
+    pairs = [change for change in changes if change.path.endswith(".safetensors") and change.kind != "moved"]
+    before = [change.before for change in pairs if change.before]
+    after = [change.after for change in pairs if change.after]
+    if not pairs:
+        return None
+    if len(before) + len(after) > _MOST_FILES:
+        return TensorChanges(problem=f"at most {_MOST_FILES} files are compared, got {len(before) + len(after)}")
+    budget = _Budget()
+    try:
+        old = _tensors(repository, blobs, before, budget)
+        new = _tensors(repository, blobs, after, budget)
+    except WeightsError as error:
+        return TensorChanges(problem=str(error))
+    except Refusal as refusal:
+        return TensorChanges(problem=refusal.message)
+    both = [name for name in old if name in new]
+    changed = [(old[name], new[name]) for name in both if old[name] != new[name]]
+    return TensorChanges(
+        added=tuple(tensor for name, tensor in new.items() if name not in old),
+        removed=tuple(tensor for name, tensor in old.items() if name not in new),
+        changed=tuple(changed),
+        alike=len(both) - len(changed),
+    )
+
+
+class _Budget:
+    def __init__(self) -> None:
+        self.left = _MOST_HEADER_BYTES
+
+    def take(self, nbytes: int) -> None:
+        self.left -= nbytes
+        if self.left < 0:
+            raise WeightsError(f"headers of at most {_MOST_HEADER_BYTES:,} bytes together are compared")
+
+
+def _tensors(repository: Repository, blobs: BlobStore, files: list[File], budget: _Budget) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for file in files:
+        with opened(repository, blobs, file) as reader:
+            length = header_length(reader.read(8), file.size, file.path)
+            budget.take(length)
+            header = parse_header(reader.read(length), file.size, file.path)
+        found |= {name: _tensor(name, info) for name, info in header.tensors.items()}
+    return found
+
+
+def _tensor(name: str, info: TensorInfo) -> Tensor:
+    return Tensor(name, info.dtype, info.shape, info.elements)
