@@ -160,7 +160,7 @@ class Repository:
 
     def commit_entry(self, commit: str) -> CommitEntry:
         """Return what the commit `commit` itself says."""
-        with self._objects() as objects:
+        with self.objects() as objects:
             return _commit_entry(commit.encode(), objects.commit(commit.encode()))
 
     def last_changes(self, commit: str, entries: list[File | Folder]) -> dict[str, CommitEntry]:
