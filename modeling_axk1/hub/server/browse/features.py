@@ -5,12 +5,17 @@ from typing import Protocol
 from starlette.routing import Route
 
 from modeling_axk1.hub.server.access import Access
+from modeling_axk1.hub.server.browse.blob import FilePages
 from modeling_axk1.hub.server.browse.card import Cards
+from modeling_axk1.hub.server.browse.compare import Comparisons
+from modeling_axk1.hub.server.browse.history import Histories
+from modeling_axk1.hub.server.browse.images import Images
 from modeling_axk1.hub.server.browse.lists import Lists
 from modeling_axk1.hub.server.browse.settings import Settings
 from modeling_axk1.hub.server.browse.sign_in import SignIn
 from modeling_axk1.hub.server.browse.site import Site
 from modeling_axk1.hub.server.browse.static import Static
+from modeling_axk1.hub.server.browse.tree import Trees
 from modeling_axk1.hub.server.store import BlobStore
 
 
@@ -25,7 +30,18 @@ class Feature(Protocol):
 
 
 # In the order in which addresses are looked at: those of the site before those of repositories, which match more.
-FEATURES: tuple[type[Feature], ...] = (Static, Settings, SignIn, Lists, Cards)
+FEATURES: tuple[type[Feature], ...] = (
+    Static,
+    Settings,
+    SignIn,
+    Lists,
+    Cards,
+    Trees,
+    FilePages,
+    Images,
+    Histories,
+    Comparisons,
+)
 
 
 def pages(site: Site, access: Access, blobs: BlobStore) -> list[Route]:
