@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from modeling_axk1.errors import HubError
 
-_FIGURE = re.compile(r'\[([^\]\n]*)\]\(([^)\s"]+\.json) "(/[^"\n]*)"\)')
+# Of bounded length: a card may be a stranger's, and a line of brackets would be looked through from each of them.
+_FIGURE = re.compile(r'\[([^\[\]\n]{0,200})\]\(([^)\s"]{1,300}\.json) "(/[^"\n]{0,300})"\)')
 
 
 class Figure(NamedTuple):
@@ -82,5 +83,8 @@ def says(text: str, value: Any) -> bool:
     mantissa, _, exponent = number.partition("e")
     decimals = len(mantissa.partition(".")[2])
     wanted = value * 100 if match[2] else value
-    printed = f"{wanted:.{decimals}e}" if exponent else f"{wanted:.{decimals}f}"
-    return float(printed) == float(number)
+    try:
+        printed = f"{wanted:.{decimals}e}" if exponent else f"{wanted:.{decimals}f}"
+        return float(printed) == float(number)
+    except OverflowError:  # a whole number beyond every float
+        return False
