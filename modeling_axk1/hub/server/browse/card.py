@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +11,7 @@ from starlette.routing import Route
 
 from modeling_axk1.hub.server.access import Access
 from modeling_axk1.hub.server.browse.address import RepositoryPage, base_of, of_both_kinds
-from modeling_axk1.hub.server.browse.front_matter import body_of_card, listed, rows_of_card
+from modeling_axk1.hub.server.browse.front_matter import CARDS, body_of_card, listed, rows_of_card
 from modeling_axk1.hub.server.browse.markdown import LONGEST_CARD, Links, Rendered, render
 from modeling_axk1.hub.server.browse.reader import reader_of
 from modeling_axk1.hub.server.browse.shown import tame
@@ -25,7 +24,6 @@ from modeling_axk1.hub.server.repository import DEFAULT_BRANCH, File, Folder
 from modeling_axk1.hub.server.requests import endpoint_of
 from modeling_axk1.hub.server.store import BlobStore
 
-CARDS = {"en": "README.md", "ko": "README.ko.md"}
 _REMEMBERED = 32 * 1024 * 1024
 _MOST_RELATED = 10
 _MOST_TAGS = 30
@@ -131,4 +129,5 @@ def _address(page: RepositoryPage, folders: set[str], path: str) -> str:
 
 
 def _image(page: RepositoryPage, path: str) -> str:
-    return f"{page.base}/resolve/{page.commit}/{quote(path)}"
+    """Return where a picture of the repository is handed out as one, inert (`blob`)."""
+    return page.at("image", path, revision=page.commit)

@@ -5,6 +5,9 @@ from typing import Any
 from modeling_axk1.hub.server.browse.shown import tame
 from modeling_axk1.hub.server.cards import card_data
 
+# The card in each language that a repository may have one in.
+CARDS = {"en": "README.md", "ko": "README.ko.md"}
+
 _MOST_ROWS = 150
 _LONGEST_VALUE = 500
 

@@ -28,13 +28,19 @@ _DEEPEST_HEADING_LISTED = 3
 _MOST_HEADINGS_LISTED = 60
 _LONGEST_HEADING = 120
 
-_TAGS = set(
-    "a abbr b blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption figure h1 h2 h3 h4 "
-    "h5 h6 hr i img ins kbd li mark ol p pre q rp rt ruby s samp small span strong sub summary sup table tbody td tfoot "
-    "th thead tr u ul var wbr".split()
-)
+# fmt: off
+_TAGS = {
+    "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd", "del", "details", "dfn",
+    "div", "dl", "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "kbd",
+    "li", "mark", "ol", "p", "pre", "q", "rp", "rt", "ruby", "s", "samp", "small", "span", "strong", "sub", "summary",
+    "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul", "var", "wbr",
+}
 # Whose content is no text for people: it goes with the tag.
-_DROPPED_WHOLE = set("script style iframe object embed noscript template math svg select textarea title xmp".split())
+_DROPPED_WHOLE = {
+    "script", "style", "iframe", "object", "embed", "noscript", "template", "math", "svg", "select", "textarea",
+    "title", "xmp",
+}
+# fmt: on
 _ATTRIBUTES = {
     "*": {"id", "lang"},
     "a": {"href", "title"},
@@ -106,6 +112,8 @@ def render(text: str, links: Links) -> Rendered:
         link_rel="noopener noreferrer nofollow",
         id_prefix=ID_PREFIX,
     )
+    if [heading.level for heading in headings].count(2) == 1:
+        headings = [heading for heading in headings if heading.level > 2]  # the card's title is no part of itself
     return Rendered(Markup(safe), tuple(headings))  # noqa: S704  # this is what all the above is for
 
 

@@ -9,7 +9,7 @@ from modeling_axk1.hub.server.browse.front_matter import listed
 from modeling_axk1.hub.server.repository import File, Repository
 
 _LARGEST_CONFIG = 1024 * 1024
-_WEIGHTS = (".safetensors", ".bin", ".safetensors.index.json")
+_WEIGHTS = (".safetensors", ".bin")
 _ROWS = (".parquet", ".jsonl", ".json", ".csv", ".arrow", ".txt")
 # From the end of an architecture's name to the class that loads it.
 _AUTO_CLASSES = {
@@ -42,9 +42,11 @@ def snippet_of(
         lines, note = _dataset(repo_id, revision, list(files), card)
     else:
         lines, note = _model(repo_id, revision, list(files), _config(repository, files.get("config.json")))
-    python = ["import os", "", f'os.environ["HF_ENDPOINT"] = {_text(endpoint)}  # before the imports that read it']
+    python = ["import os", "", f'os.environ["HF_ENDPOINT"] = {_text(endpoint)}']
     type_ = " --repo-type dataset" if kind == "datasets" else ""
-    shell = f"HF_ENDPOINT={shlex.quote(endpoint)} hf download {repo_id}{type_} --revision {shlex.quote(revision)}"
+    shell = (
+        f"export HF_ENDPOINT={shlex.quote(endpoint)}\nhf download {repo_id}{type_} --revision {shlex.quote(revision)}"
+    )
     return Snippet(revision, "\n".join([*python, "", *lines]), shell, note)
 
 
@@ -58,24 +60,23 @@ def newest_tag(repository: Repository) -> str | None:
 def _model(repo_id: str, revision: str, paths: list[str], config: dict[str, Any]) -> tuple[list[str], str]:
     if not isinstance(config.get("model_type"), str):
         return _everything(repo_id, revision, "model"), ""
-    trusted = ", trust_remote_code=True" if config.get("auto_map") else ""
-    note = "card.remote_code" if trusted else ""
-    arguments = f"{_text(repo_id)}, revision={_text(revision)}"
+    is_own_code = bool(config.get("auto_map"))
+    arguments = [_text(repo_id), f"revision={_text(revision)}"]
+    trusted = [*arguments, *(["trust_remote_code=True"] if is_own_code else [])]
     if not any(path.endswith(_WEIGHTS) and "/" not in path for path in paths):
-        lines = [
-            "from transformers import AutoConfig",
-            "",
-            f"config = AutoConfig.from_pretrained({arguments}{trusted})",
-        ]
-        return lines, "card.no_weights"
+        return ["from transformers import AutoConfig", "", *_call("config", "AutoConfig", trusted)], "card.no_weights"
     architecture = next(iter(listed(config.get("architectures"))), "")
     auto = next((name for end, name in _AUTO_CLASSES.items() if architecture.endswith(end)), "AutoModel")
-    lines = [f"from transformers import {auto}"]
-    body = [f"model = {auto}.from_pretrained({arguments}{trusted})"]
+    imports, calls = [auto], _call("model", auto, trusted)
     if "tokenizer_config.json" in paths or "tokenizer.json" in paths:
-        lines[0] += ", AutoTokenizer"
-        body.append(f"tokenizer = AutoTokenizer.from_pretrained({arguments})")
-    return [*lines, "", *body], note
+        imports.append("AutoTokenizer")
+        calls += _call("tokenizer", "AutoTokenizer", arguments)
+    lines = [f"from transformers import {name}" for name in imports]
+    return [*lines, "", *calls], "card.remote_code" if is_own_code else ""
+
+
+def _call(name: str, auto: str, arguments: list[str]) -> list[str]:
+    return [f"{name} = {auto}.from_pretrained(", *(f"    {argument}," for argument in arguments), ")"]
 
 
 def _dataset(repo_id: str, revision: str, paths: list[str], card: dict[str, Any]) -> tuple[list[str], str]:
@@ -87,22 +88,17 @@ def _dataset(repo_id: str, revision: str, paths: list[str], card: dict[str, Any]
     )
     names = [str(one["config_name"]) for one in configs]
     is_clear = len(names) < 2 or "default" in names or any(one.get("default") is True for one in configs)
-    config = "" if is_clear else f", {_text(names[0])}"
-    return [
-        "from datasets import load_dataset",
-        "",
-        f"dataset = load_dataset({_text(repo_id)}{config}, revision={_text(revision)})",
-    ], "" if is_clear else "card.other_configs"
+    arguments = [_text(repo_id), *([] if is_clear else [_text(names[0])]), f"revision={_text(revision)}"]
+    lines = ["from datasets import load_dataset", "", "dataset = load_dataset("]
+    return [*lines, *(f"    {one}," for one in arguments), ")"], "" if is_clear else "card.other_configs"
 
 
 def _everything(repo_id: str, revision: str, type_: str) -> list[str]:
     """Return how to fetch the files of a repository that no library is known to load."""
-    kind = f", repo_type={_text(type_)}" if type_ != "model" else ""
-    return [
-        "from huggingface_hub import snapshot_download",
-        "",
-        f"folder = snapshot_download({_text(repo_id)}{kind}, revision={_text(revision)})",
-    ]
+    kind = [f"repo_type={_text(type_)}"] if type_ != "model" else []
+    arguments = [_text(repo_id), *kind, f"revision={_text(revision)}"]
+    lines = ["from huggingface_hub import snapshot_download", "", "folder = snapshot_download("]
+    return [*lines, *(f"    {one}," for one in arguments), ")"]
 
 
 def _config(repository: Repository, file: File | None) -> dict[str, Any]:

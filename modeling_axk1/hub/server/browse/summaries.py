@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from textwrap import shorten
 
-from modeling_axk1.hub.server.browse.front_matter import body_of_card, listed
+from modeling_axk1.hub.server.browse.front_matter import CARDS, body_of_card, listed
 from modeling_axk1.hub.server.browse.shown import tame
 from modeling_axk1.hub.server.cache import Cache
 from modeling_axk1.hub.server.cards import card_of
@@ -16,6 +17,9 @@ _REMEMBERED = 32 * 1024 * 1024
 _MOST_VALUES = 100
 _LONGEST_VALUE = 60
 _LONGEST_ABOUT = 180
+# A shorter paragraph says little: a link to another card, the command that made it.
+_SHORTEST_ABOUT = 60
+_MOST_READ = 20_000
 
 _cache = Cache(_REMEMBERED)
 
@@ -28,7 +32,7 @@ class Summary:
     repo_id: str
     commit: str
     date: int
-    about: str
+    about: dict[str, str]
     tasks: tuple[str, ...]
     languages: tuple[str, ...]
     licences: tuple[str, ...]
@@ -37,7 +41,7 @@ class Summary:
 
     def text(self) -> str:
         """What a search looks through."""
-        return "\n".join((self.repo_id, self.about, *self.tasks, *self.libraries, *self.tags)).casefold()
+        return "\n".join((self.repo_id, *self.about.values(), *self.tasks, *self.libraries, *self.tags)).casefold()
 
 
 def summary_of(catalog: Catalog, kind: str, repo_id: str) -> Summary:
@@ -46,7 +50,7 @@ def summary_of(catalog: Catalog, kind: str, repo_id: str) -> Summary:
     repository = catalog.get(kind, namespace, name)
     commit = _head(repository)
     key = (kind, repo_id, commit)
-    found: Summary = _cache.get(key, lambda: _read(repository, kind, repo_id, commit), lambda it: 2000 + len(it.about))
+    found: Summary = _cache.get(key, lambda: _read(repository, kind, repo_id, commit), lambda it: 4000)
     return found
 
 
@@ -81,17 +85,22 @@ def _values(card: dict[str, object], *keys: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in found if value))
 
 
-def _about(repository: Repository, files: list[File]) -> str:
-    """Return the beginning of the card's first paragraph, without its markup."""
-    card = next((file for file in files if file.path == "README.md" and not file.pointer), None)
-    if card is None:
-        return ""
-    text = body_of_card(repository.content(card)[:20_000].decode("utf-8", "replace"))
-    paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", re.sub(r"(?ms)^(```|~~~).*?^\1", "", text)))
-    plain = (
-        _plain(part) for part in paragraphs if part and not part.startswith(("#", "<", "|", "!", "-", "*", ">", "["))
-    )
-    return tame(next((part for part in plain if part), ""), _LONGEST_ABOUT)
+def _about(repository: Repository, files: list[File]) -> dict[str, str]:
+    """Return, for each language that has a card, the beginning of its first paragraph, without markup."""
+    return {
+        language: _first_words(body_of_card(repository.content(file)[:_MOST_READ].decode("utf-8", "replace")))
+        for language, path in CARDS.items()
+        for file in files
+        if file.path == path and not file.pointer
+    }
+
+
+def _first_words(text: str) -> str:
+    without_code = re.sub(r"(?ms)^(```|~~~).*?^\1", "", text)
+    paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", without_code))
+    plain = [_plain(part) for part in paragraphs if part and not re.match(r"[#<|>!\[]|[-*+] |\d+\. ", part)]
+    told = next((part for part in plain if len(part) >= _SHORTEST_ABOUT), next(iter(plain), ""))
+    return shorten(tame(told, 10 * _LONGEST_ABOUT), _LONGEST_ABOUT, placeholder=" …")
 
 
 def _plain(markdown: str) -> str:
