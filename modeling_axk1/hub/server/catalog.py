@@ -4,14 +4,15 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from modeling_axk1.errors import HubError
 from modeling_axk1.files import atomic_folder, fsync_folder
 from modeling_axk1.hub.server.lock import writing
-from modeling_axk1.hub.server.names import KINDS, check_repository
+from modeling_axk1.hub.server.names import KINDS, check_repository, is_commit_id
 from modeling_axk1.hub.server.refusal import Refusal, repository_not_found
-from modeling_axk1.hub.server.repository import Repository
+from modeling_axk1.hub.server.repository import DEFAULT_BRANCH, Repository
 from modeling_axk1.hub.server.store import OLDEST_UPLOAD_SECONDS, BlobStore
 from modeling_axk1.hub.server.xet.store import sweep
 
@@ -54,6 +55,15 @@ class Catalog:
         if path.is_symlink() or not path.is_dir():
             raise repository_not_found(f"{namespace}/{name}")
         return Repository(path)
+
+    def head(self, kind: str, name: str) -> str:
+        """Return the commit of main of the repository "namespace/name", by the shortest way: lists ask it of all."""
+        try:
+            with FileIO(f"{self._repositories}/{kind}/{name}.git/refs/heads/{DEFAULT_BRANCH}") as file:
+                commit = file.read(64).decode("ascii", "replace").strip()
+        except (FileNotFoundError, NotADirectoryError):
+            commit = ""  # git packed its references
+        return commit if is_commit_id(commit) else self.get(kind, *name.split("/", 1)).resolve(DEFAULT_BRANCH)
 
     def is_public(self, kind: str, namespace: str, name: str) -> bool:
         """Tell whether a repository is there and for everybody to read.

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from modeling_axk1.hub.server.access import Access
 from modeling_axk1.hub.server.browse.address import RepositoryPage, base_of, of_both_kinds
 from modeling_axk1.hub.server.browse.front_matter import CARDS, body_of_card, listed, rows_of_card
-from modeling_axk1.hub.server.browse.markdown import LONGEST_CARD, Links, Rendered, render
+from modeling_axk1.hub.server.browse.markdown import Links, Rendered, render
 from modeling_axk1.hub.server.browse.reader import reader_of
 from modeling_axk1.hub.server.browse.shown import tame
 from modeling_axk1.hub.server.browse.site import Site
@@ -24,6 +24,8 @@ from modeling_axk1.hub.server.repository import DEFAULT_BRANCH, File, Folder
 from modeling_axk1.hub.server.requests import endpoint_of
 from modeling_axk1.hub.server.store import BlobStore
 
+# Bytes; front matter alone may be long, where it lists many results.
+_LONGEST_CARD = 1024 * 1024
 _REMEMBERED = 32 * 1024 * 1024
 _MOST_RELATED = 10
 _MOST_TAGS = 30
@@ -102,20 +104,20 @@ _RELATED = {"base_model": "models", "datasets": "datasets"}
 
 def _text(page: RepositoryPage, file: File) -> str:
     """Return a card, or nothing for what is too long to be one."""
-    if file.pointer or file.size > LONGEST_CARD:
+    if file.pointer or file.size > _LONGEST_CARD:
         return ""
     return page.repository.content(file).decode("utf-8", "replace")
 
 
 def _render(page: RepositoryPage, file: File, entries: Sequence[File | Folder]) -> Rendered | None:
-    """Return a card as HTML; None when it is too long."""
-    if file.pointer or file.size > LONGEST_CARD:
+    """Return a card as HTML; None when it is too long or too deep."""
+    if file.pointer or file.size > _LONGEST_CARD:
         return None
     folders = {entry.path for entry in entries if isinstance(entry, Folder)}
     links = Links(page=partial(_address, page, folders), image=partial(_image, page))
     key = (file.oid, page.base, page.revision, page.commit)
-    found: Rendered = _rendered.get(
-        key, lambda: render(body_of_card(_text(page, file)), links), lambda it: 2 * len(it.html) + 1000
+    found: Rendered | None = _rendered.get(
+        key, lambda: render(body_of_card(_text(page, file)), links), lambda it: 2 * len(it.html) + 1000 if it else 1000
     )
     return found
 

@@ -7,6 +7,7 @@ direction or cannot be seen. The page's content security policy is a second wall
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,8 +22,10 @@ from markupsafe import Markup
 
 from modeling_axk1.hub.server.browse.shown import without_hidden
 
-# More than this is no card; what is longer is read as a file.
-LONGEST_CARD = 512 * 1024
+# Characters; a longer card is read as a file.
+LONGEST_BODY = 256 * 1024
+# Elements within elements. An HTML parser looks through all that are open at each tag, so depth costs its square.
+_DEEPEST = 400
 ID_PREFIX = "card-"
 _DEEPEST_HEADING_LISTED = 3
 _MOST_HEADINGS_LISTED = 60
@@ -51,6 +54,9 @@ _ATTRIBUTES = {
     "details": {"open"},
     "abbr": {"title"},
 }
+_TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
+# Empty, or ended by the next of their kind: these add no depth of their own.
+_NOT_DEEP = {"br", "hr", "img", "wbr", "col", "input", "link", "meta", "p", "li", "td", "th", "tr", "dt", "dd"}
 _NUMBERS = {"width", "height", "start", "colspan", "rowspan"}
 # Written by the renderer below; whoever writes them in a card gets no more than a card has anyway.
 _CLASSES = {"div": {"scroll"}, "td": {"number", "middle"}, "th": {"number", "middle"}}
@@ -83,11 +89,18 @@ class Links:
     image: Callable[[str], str]
 
 
-def render(text: str, links: Links) -> Rendered:
-    """Return Markdown as HTML, headings one level lower: the page has a first-level heading of its own."""
+def render(text: str, links: Links) -> Rendered | None:
+    """Return Markdown as HTML, headings one level lower: the page has a first-level heading of its own.
+
+    None for what is too long or too deeply nested to be a card.
+    """
+    if len(text) > LONGEST_BODY:
+        return None
     tokens = _parser().parse(without_hidden(text))
     headings = _number_headings(tokens)
     html = _parser().renderer.render(tokens, _parser().options, {})
+    if _depth(html) > _DEEPEST:
+        return None
 
     def filtered(tag: str, name: str, value: str) -> str | None:
         if name in _NUMBERS:
@@ -117,6 +130,22 @@ def render(text: str, links: Links) -> Rendered:
     return Rendered(Markup(safe), tuple(headings))  # noqa: S704  # this is what all the above is for
 
 
+def _depth(html: str) -> int:
+    """Return how many elements are open at once, at most, in HTML that need not be well-formed."""
+    left: Counter[str] = Counter()
+    depth = deepest = 0
+    for closes, name in _TAG.findall(html):
+        if closes:
+            # A tag that closes nothing is ignored by a parser, too.
+            depth -= min(left[name], 1)
+            left[name] -= min(left[name], 1)
+        elif name not in _NOT_DEEP:
+            left[name] += 1
+            depth += 1
+            deepest = max(deepest, depth)
+    return deepest
+
+
 def _href(value: str, links: Links) -> str | None:
     """Return where a link leads: below the page, to a file of the repository, or to where it said."""
     if value.startswith("#"):
@@ -125,7 +154,7 @@ def _href(value: str, links: Links) -> str | None:
         return value
     path = _path_of(value)
     if path is None:
-        return value if value.startswith("/") and not value.startswith(("//", "/\\")) else None
+        return value if value.startswith("/") and not unquote(value).startswith(("//", "/\\")) else None
     return links.page(path)
 
 

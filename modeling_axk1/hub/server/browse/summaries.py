@@ -9,10 +9,11 @@ from modeling_axk1.hub.server.browse.shown import tame
 from modeling_axk1.hub.server.cache import Cache
 from modeling_axk1.hub.server.cards import card_of
 from modeling_axk1.hub.server.catalog import Catalog
-from modeling_axk1.hub.server.names import is_commit_id
-from modeling_axk1.hub.server.repository import DEFAULT_BRANCH, File, Repository
+from modeling_axk1.hub.server.repository import File, Repository
 
 _REMEMBERED = 32 * 1024 * 1024
+# Of one summary, in bytes; about what a card with a paragraph and ten tags comes to.
+_COST = 3000
 # Of one kind in one repository: a card that claims a thousand languages has none to find it by.
 _MOST_VALUES = 100
 _LONGEST_VALUE = 60
@@ -46,21 +47,14 @@ class Summary:
 
 def summary_of(catalog: Catalog, kind: str, repo_id: str) -> Summary:
     """Return the summary of a repository; refuses one that has just gone (404)."""
-    namespace, name = repo_id.split("/", 1)
-    repository = catalog.get(kind, namespace, name)
-    commit = _head(repository)
-    key = (kind, repo_id, commit)
-    found: Summary = _cache.get(key, lambda: _read(repository, kind, repo_id, commit), lambda it: 4000)
+    commit = catalog.head(kind, repo_id)
+    # With its name: a card is read anew when its repository was moved, or made again.
+    found: Summary = _cache.get(
+        (kind, repo_id, commit),
+        lambda: _read(catalog.get(kind, *repo_id.split("/", 1)), kind, repo_id, commit),
+        lambda it: _COST,
+    )
     return found
-
-
-def _head(repository: Repository) -> str:
-    """Return the commit of main, by the shortest way: a list asks this of every repository."""
-    try:
-        text = (repository.path / "refs" / "heads" / DEFAULT_BRANCH).read_text("ascii").strip()
-    except (FileNotFoundError, UnicodeDecodeError):
-        text = ""
-    return text if is_commit_id(text) else repository.resolve(DEFAULT_BRANCH)
 
 
 def _read(repository: Repository, kind: str, repo_id: str, commit: str) -> Summary:
