@@ -76,6 +76,10 @@ class TestRoutes:
     @staticmethod
     def calls(root: Path) -> list[tuple[str, str]]:
         routes = [route for route in routes_of(Catalog(root), "tokens") if isinstance(route, Route)]
+        # The site's own, which know nothing of the hub: styles, and the forms to sign in and to choose a language.
+        own = {route.path for route in routes if route.path.startswith("/-/")}
+        assert own == {"/-/static/{path:quoted}", "/-/sign-in", "/-/sign-out", "/-/settings"}
+        routes = [route for route in routes if route.path not in own]
         assert len(routes) > 40
         filled = {"namespace": "team", "name": "open", "revision": "main", "path": "README.md", "reference": "x"}
         return [

@@ -30,10 +30,11 @@ class Settings:
 
     def routes(self) -> list[Route]:
         """Return the route."""
-        return [Route("/-/settings", self._settle, methods=["POST"])]
+        return [Route("/-/settings", self._settle, methods=["GET", "POST"])]
 
     async def _settle(self, request: Request) -> Response:
-        form = await form_of(request)
+        # Only a form changes anything; who opens its address, as after an error, is led home.
+        form = await form_of(request) if request.method == "POST" else {}
         response = RedirectResponse(back_of(form), 303)
         for field, (cookie, allowed) in _CHOICES.items():
             if (value := form.get(field)) is not None:

@@ -23,7 +23,7 @@ class SignIn:
         return [
             Route("/-/sign-in", self._form),
             Route("/-/sign-in", self._sign_in, methods=["POST"]),
-            Route("/-/sign-out", self._sign_out, methods=["POST"]),
+            Route("/-/sign-out", self._sign_out, methods=["GET", "POST"]),
         ]
 
     def _form(self, request: Request) -> Response:
@@ -39,5 +39,6 @@ class SignIn:
 
     async def _sign_out(self, request: Request) -> Response:
         response = RedirectResponse("/", 303)
-        self._access.sessions.end(response)
+        if request.method == "POST":
+            self._access.sessions.end(response)
         return response
