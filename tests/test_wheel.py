@@ -61,6 +61,9 @@ def test_it_ships_what_is_read_at_run_time(wheel):
         "modeling_axk1/_shipped/release/cards/data_card.md.jinja",
         "modeling_axk1/_shipped/tokenizer/chat_template.jinja",
         "modeling_axk1/model/modeling_axk1.py",
+        "modeling_axk1/hub/server/browse/templates/base.html",
+        "modeling_axk1/hub/server/browse/static/hub.css",
+        "modeling_axk1/hub/server/browse/words/core.toml",
         "modeling_axk1/py.typed",
     } <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"modeling_axk1", "axk1"}
