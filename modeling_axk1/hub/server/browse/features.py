@@ -7,14 +7,17 @@ from starlette.routing import Route
 from modeling_axk1.hub.server.access import Access
 from modeling_axk1.hub.server.browse.blob import FilePages
 from modeling_axk1.hub.server.browse.card import Cards
+from modeling_axk1.hub.server.browse.columns import Columns
 from modeling_axk1.hub.server.browse.compare import Comparisons
 from modeling_axk1.hub.server.browse.history import Histories
 from modeling_axk1.hub.server.browse.images import Images
 from modeling_axk1.hub.server.browse.lists import Lists
+from modeling_axk1.hub.server.browse.rows import Rows
 from modeling_axk1.hub.server.browse.settings import Settings
 from modeling_axk1.hub.server.browse.sign_in import SignIn
 from modeling_axk1.hub.server.browse.site import Site
 from modeling_axk1.hub.server.browse.static import Static
+from modeling_axk1.hub.server.browse.tensors import Tensors
 from modeling_axk1.hub.server.browse.tree import Trees
 from modeling_axk1.hub.server.store import BlobStore
 
@@ -41,6 +44,9 @@ FEATURES: tuple[type[Feature], ...] = (
     Images,
     Histories,
     Comparisons,
+    Tensors,
+    Rows,
+    Columns,
 )
 
 

@@ -20,7 +20,7 @@ VIEWER = "/datasets/{namespace:quoted}/{name:quoted}/viewer/{revision:quoted}"
 
 ON_A_PAGE = 20
 # Characters of a value among others, and of one on its own.
-_SHORT = 300
+_SHORT = 200
 _LONG = 200_000
 
 # Of each process: how many rows files have, by their digests and how they are read.
