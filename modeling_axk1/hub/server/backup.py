@@ -41,7 +41,17 @@ _CHUNK = 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LOCK = re.compile(r"repositories/[^/]+/[^/]+/[^/]+\.git/lock")
 # Below ROOT: locks, and what is half done or belongs to the running processes.
-_PASSING = {"lock", "names.lock", "upkeep.lock", "blobs/incoming", "blobs/uploads", "metrics", "git", "quota/arriving"}
+_PASSING = {
+    "lock",
+    "names.lock",
+    "upkeep.lock",
+    "cache",
+    "blobs/incoming",
+    "blobs/uploads",
+    "metrics",
+    "git",
+    "quota/arriving",
+}
 
 
 @dataclass(frozen=True)
