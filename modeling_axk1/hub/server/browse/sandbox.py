@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from modeling_axk1.hub.server.browse.sandboxed import LARGEST_ANSWER, SECONDS
+from modeling_axk1.hub.server.browse.sandboxed import CPU_SECONDS, LARGEST_ANSWER, MEMORY
 from modeling_axk1.hub.server.refusal import Refusal
 
 # Of one hub process; others wait, and no more of them than this, as each keeps a thread of the hub's waiting.
@@ -37,7 +37,9 @@ class UnreadableError(Exception):
 class Sandbox:
     """Runs tasks; safe to use from several threads. The helper starts with the first task, anew if it was lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, cpu_seconds: int = CPU_SECONDS, memory: int = MEMORY) -> None:
+        """Let each task take so much; `memory` is in bytes."""
+        self._limits = {"cpu_seconds": cpu_seconds, "memory": memory}
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(_AT_ONCE)
         self._places = threading.Semaphore(_AT_ONCE + _MOST_WAITING)
@@ -58,7 +60,7 @@ class Sandbox:
             if not self._turns.acquire(timeout=_SECONDS_TO_WAIT):
                 raise _busy()
             try:
-                return self._answer(json.dumps({"task": task, **given}).encode())
+                return self._answer(json.dumps({"task": task, **self._limits, **given}).encode())
             except UnreadableError as error:
                 self._failures.add(key, error)
                 raise
@@ -69,7 +71,7 @@ class Sandbox:
 
     def _answer(self, question: bytes) -> bytes:
         with self._connection() as connection:
-            connection.settimeout(SECONDS + _GRACE_SECONDS)
+            connection.settimeout(3 * self._limits["cpu_seconds"] + _GRACE_SECONDS)
             answer = bytearray()
             try:
                 connection.sendall(question)
@@ -83,9 +85,7 @@ class Sandbox:
         # "+" or "-", the length, the answer or what is wrong: an end that comes early is a task that was ended.
         length = int.from_bytes(answer[1:9], "big")
         if len(answer) < 9 or len(answer) != 9 + length:
-            raise UnreadableError(
-                f"reading it took more memory or more than the {SECONDS} seconds that a page may take"
-            )
+            raise UnreadableError("reading it takes more time or memory than a page may cost")
         if answer[:1] == b"-":
             raise UnreadableError(answer[9:].decode("utf-8", "replace"))
         return bytes(answer[9:])

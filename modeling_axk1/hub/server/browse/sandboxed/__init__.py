@@ -11,9 +11,8 @@ A task is a function from the JSON it is given to the bytes of an answer. It rai
 file; any other end of its process counts as that too.
 """
 
-# Of the processor, for one task, and three times as long on the wall: the machine may be busy.
+# Of the processor, for one task; three times as long on the wall, as the machine may be busy.
 CPU_SECONDS = 20
-SECONDS = 3 * CPU_SECONDS
 # Of address space beyond what Python and pyarrow take, for one task.
 MEMORY = 1 << 30
 LARGEST_ANSWER = 64 << 20

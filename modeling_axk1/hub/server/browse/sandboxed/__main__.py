@@ -20,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from modeling_axk1.errors import WeightsError
-from modeling_axk1.hub.server.browse.sandboxed import CPU_SECONDS, MEMORY, SECONDS, UnfitError
+from modeling_axk1.hub.server.browse.sandboxed import UnfitError
 from modeling_axk1.hub.server.browse.sandboxed.checkpoint import checkpoint
 from modeling_axk1.hub.server.browse.sandboxed.columns import columns
 from modeling_axk1.hub.server.browse.sandboxed.rows import rows
@@ -42,7 +42,6 @@ def main(control: socket.socket) -> None:
         if os.fork() == 0:
             with suppress(BaseException):
                 control.close()
-                _limit()
                 with socket.socket(fileno=handles[0]) as connection:
                     _serve(connection)
             os._exit(0)
@@ -50,12 +49,12 @@ def main(control: socket.socket) -> None:
             os.close(handle)
 
 
-def _limit() -> None:
-    """Bound what this process may take, for good."""
+def _limit(cpu_seconds: int, memory: int) -> None:
+    """Bound what this process may take, for good: seconds of the processor, and bytes beyond what it has."""
     # The signal's default ends the process, wherever in C++ it is.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    signal.setitimer(signal.ITIMER_REAL, 3 * cpu_seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     with suppress(OSError, ValueError):
@@ -64,7 +63,7 @@ def _limit() -> None:
         with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
             score.write("1000")  # where memory ends all the same, this goes first
     with suppress(OSError, ValueError):  # macOS knows no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes no files
     os.nice(5)
 
@@ -74,14 +73,18 @@ def _serve(connection: socket.socket) -> None:
     while piece := connection.recv(1 << 16):
         question += piece
     given = json.loads(question)
+    memory = given.pop("memory")
+    _limit(given.pop("cpu_seconds"), memory)
     try:
         good, answer = True, _TASKS[given.pop("task")](**given)
     except (UnfitError, WeightsError) as error:
         good, answer = False, str(error).encode("utf-8", "replace")
     except MemoryError:
-        good, answer = False, f"reading it takes more than {MEMORY >> 20} MiB of memory".encode()
+        good, answer = False, f"reading it takes more than {memory >> 20} MiB of memory".encode()
     except OSError as error:  # its own text would name a path of this machine
         good, answer = False, f"a file cannot be read: {error.strerror or 'it is damaged'}".encode()
+    except Exception as error:  # not the file's fault alone: it should have been told in words
+        good, answer = False, f"the hub cannot read it ({type(error).__name__})".encode()
     connection.sendall((b"+" if good else b"-") + len(answer).to_bytes(8, "big") + answer)
 
 

@@ -251,16 +251,17 @@ def spread(numbers: "np.ndarray") -> dict[str, Any]:
     quartiles = np.percentile(numbers.astype(np.float64), [25, 50, 75], method="linear").tolist()
     told = {"min": low, "max": high, "mean": float(numbers.mean(dtype=np.float64)), "whole": whole}
     told |= dict(zip(("low", "median", "high"), quartiles, strict=True))
-    return told | {"histogram": _histogram(numbers, low, high, told["median"])}
+    # Where most numbers would be in the first bin, each is twice as wide as the one before.
+    told["doubling"] = bool(whole and low >= 0 and high > _BINS * max(told["median"], 1))
+    return told | {"histogram": _histogram(numbers, low, high, doubling=told["doubling"])}
 
 
-def _histogram(numbers: "np.ndarray", low: float, high: float, median: float) -> list[tuple[float, float, int]]:
-    """Return bins of equal width; where most numbers would be in the first of these, bins that double."""
+def _histogram(numbers: "np.ndarray", low: float, high: float, *, doubling: bool) -> list[tuple[float, float, int]]:
     if low == high:
         return [(low, high, len(numbers))]
     if numbers.dtype.kind not in "iu":
         return _bins_of_doubles(numbers.astype(np.float64), low, high)
-    if low >= 0 and high > _BINS * max(median, 1):
+    if doubling:
         edges = [0, *(1 << power for power in range(int(high).bit_length() + 1))]
         edges = [edge for edge, after in zip(edges, [*edges[1:], edges[-1] + 1], strict=True) if after > low]
     else:

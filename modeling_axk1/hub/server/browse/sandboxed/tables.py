@@ -78,6 +78,8 @@ class _Parquet:
             self._file = pyarrow.parquet.ParquetFile(
                 pyarrow.OSFile(path), buffer_size=1 << 18, pre_buffer=False, arrow_extensions_enabled=False
             )
+        except MemoryError:
+            raise
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             raise UnfitError(f"it is not a Parquet file: {_line(error, path)}") from None
         self._path = path
@@ -128,9 +130,9 @@ class _Parquet:
         wanted = self._file.schema_arrow.names[: len(self._names)] if self.more_columns() else None
         try:
             yield from self._file.iter_batches(rows, row_groups=[group], columns=wanted, use_threads=False)
+        except MemoryError:
+            raise
         except (pyarrow.ArrowException, OSError, ValueError) as error:
-            if isinstance(error, MemoryError):
-                raise
             raise UnfitError(f"its rows cannot be read: {_line(error, self._path)}") from None
 
 
