@@ -88,6 +88,7 @@ class Comparisons:
             part=part,
             alone=alone,
             details=self._details(after, part.items),
+            told=sum(map(_is_told, part.items)),
             tensors=tensor_changes(repository, self._blobs, shown) if part.number == 1 else None,
             digest_of=digest_of,
             **{"entry": None, "branches": [], "tags": [], **values},
@@ -95,8 +96,13 @@ class Comparisons:
 
     def _details(self, page: RepositoryPage, changes: Sequence[Change]) -> list[Detail]:
         details = Details(page.repository, self._blobs)
-        changed = [change for change in changes if change.kind == "changed"]
+        # Safetensors files are told together, as tensors move from one to another.
+        changed = [change for change in changes if _is_told(change)]
         return [details.of(change) for change in changed[:_MOST_DETAILS]]
+
+
+def _is_told(change: Change) -> bool:
+    return change.kind == "changed" and not change.path.endswith(".safetensors")
 
 
 def _only(changes: Changes, path: str) -> list[Change]:

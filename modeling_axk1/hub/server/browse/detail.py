@@ -70,8 +70,6 @@ class Details:
             return Detail(change, reason="unreadable")
 
     def _texts(self, change: Change, before: File, after: File) -> Detail:
-        if change.path.endswith(".safetensors"):
-            return Detail(change, reason="binary")
         if max(before.size, after.size) > LARGEST_TEXT:
             return Detail(change, reason="large")
         if self._edits_left <= 0:

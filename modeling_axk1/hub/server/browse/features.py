@@ -12,6 +12,7 @@ from modeling_axk1.hub.server.browse.compare import Comparisons
 from modeling_axk1.hub.server.browse.history import Histories
 from modeling_axk1.hub.server.browse.images import Images
 from modeling_axk1.hub.server.browse.lists import Lists
+from modeling_axk1.hub.server.browse.results import Results
 from modeling_axk1.hub.server.browse.rows import Rows
 from modeling_axk1.hub.server.browse.settings import Settings
 from modeling_axk1.hub.server.browse.sign_in import SignIn
@@ -47,6 +48,7 @@ FEATURES: tuple[type[Feature], ...] = (
     Tensors,
     Rows,
     Columns,
+    Results,
 )
 
 
