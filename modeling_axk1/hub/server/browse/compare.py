@@ -1,6 +1,7 @@
 """What changed: between two revisions, or in one commit."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -70,7 +71,7 @@ class Comparisons:
         return self._answer(request, before, after, after.of("commit", after.commit), entry=entry)
 
     def _answer(
-        self, request: Request, before: RepositoryPage | None, after: RepositoryPage, address: str, **values: object
+        self, request: Request, before: RepositoryPage | None, after: RepositoryPage, address: str, **values: Any
     ) -> Response:
         repository = after.repository
         changes = changes_between(repository, before.commit if before else None, after.commit)

@@ -41,7 +41,7 @@ def difference(old: list[str], new: list[str], most_edits: int = MOST_EDITS) -> 
     edits = _edits(old[start : len(old) - end], new[start : len(new) - end], most_edits)
     if edits is None:
         return None
-    signs: list[Sign] = [*" " * start, *edits, *" " * end]  # type: ignore[list-item]
+    signs: list[Sign] = [*" " * start, *edits, *" " * end]
     rows, was, now = [], 0, 0
     for sign in signs:
         was += sign != "+"
