@@ -54,6 +54,8 @@ _ATTRIBUTES = {
     "details": {"open"},
     "abbr": {"title"},
 }
+_HEADING_TAG = re.compile(r"(</?h)([1-5])(?=[\s>])", re.IGNORECASE)
+_WORDLESS_IMAGE = re.compile(r"<img\b(?![^>]*\balt\s*=)", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
 # Empty, or ended by the next of their kind: these add no depth of their own.
 _NOT_DEEP = {"br", "hr", "img", "wbr", "col", "input", "link", "meta", "p", "li", "td", "th", "tr", "dt", "dd"}
@@ -241,10 +243,6 @@ def _code(tokens: Sequence[Token], position: int, options: Any, env: Any) -> str
 
 
 def _own_html(tokens: Sequence[Token], position: int, options: Any, env: Any) -> str:
-    """Lower the headings that a card writes as HTML, too."""
-    return re.sub(
-        r"(</?h)([1-5])(?=[\s>])",
-        lambda match: f"{match[1]}{int(match[2]) + 1}",
-        tokens[position].content,
-        flags=re.IGNORECASE,
-    )
+    """Lower the headings that a card writes as HTML, too, and let pictures without words be silent."""
+    lowered = _HEADING_TAG.sub(lambda match: f"{match[1]}{int(match[2]) + 1}", tokens[position].content)
+    return _WORDLESS_IMAGE.sub('<img alt="" ', lowered)
