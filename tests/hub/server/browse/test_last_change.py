@@ -14,7 +14,7 @@ from modeling_axk1.hub.server.repository import Repository
 def repository(tmp_path_factory):
     """Forty commits that put and remove files in folders."""
     made = Repository.create(tmp_path_factory.mktemp("repository"))
-    dice = random.Random(7)  # noqa: S311
+    dice = random.Random(7)
     there: set[str] = set()
     for number in range(40):
         path = f"{dice.choice(['', 'd/', 'd/e/'])}{dice.choice('abc')}"
