@@ -4,9 +4,9 @@ import re
 from datetime import UTC, datetime
 
 # Change the direction of what follows, or are nothing to see: text is shown without them. The two joiners stay, which
-# Persian, Hindi and emoji need.
+# Persian, Hindi and emoji need. Half a character, which JSON can hold, could not be sent at all.
 _UNSEEN = re.compile(
-    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufe00-\ufe0e\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
 # Marks that combine with the letter before them, one block of Unicode after the other.
 _MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
