@@ -179,16 +179,15 @@ def test_a_hostile_card_makes_a_small_page(pages, card):
     assert len(pages.page("/team/wicked/results/main")) < 200_000
 
 
-PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
 ANY = st.recursive(PLAIN, lambda it: st.lists(it, max_size=4) | st.dictionaries(st.text(max_size=3), it, max_size=4))
 KEYS = st.sampled_from(["measured", "counted", "reported", "models", "settings", "machine", "seed", "publisher", "x"])
 
 
 @given(st.dictionaries(KEYS, ANY | st.dictionaries(KEYS, ANY)))
-def test_any_json_is_read_or_said_to_be_unreadable(document):
-    raw = json.dumps(document).encode()
-    found = read_results("results/x.json", raw)
-    assert (found.problem is None) == ("NaN" not in raw.decode() and "Infinity" not in raw.decode()) or found.problem
+def test_any_json_is_read(document):
+    found = read_results("results/x.json", json.dumps(document).encode())
+    assert found.problem is None
     for section in found.sections:
         assert all(len(row) == len(section.rows[0]) for row in section.rows)
         assert all(isinstance(cell, str) for row in section.rows for cell in row)
