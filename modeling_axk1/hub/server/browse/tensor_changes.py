@@ -14,6 +14,7 @@ from modeling_axk1.weights.header import TensorInfo, header_length, parse_header
 # Of both revisions together. The 260 shards of A.X K1 have 4 MB of headers with experts fused, 9 MB without.
 _MOST_HEADER_BYTES = 20_000_000
 _MOST_FILES = 1000
+_BYTES_OF_A_TENSOR = 500
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class TensorChanges:
     alike: int = 0
     problem: str | None = None
 
+    @property
+    def count(self) -> int:
+        """Return how many tensors are named here."""
+        return len(self.added) + len(self.removed) + 2 * len(self.changed)
+
 
 def tensor_changes(repository: Repository, blobs: BlobStore, changes: Iterable[Change]) -> TensorChanges | None:
     """Return which tensors differ; None when no safetensors file does."""
@@ -50,14 +56,23 @@ def tensor_changes(repository: Repository, blobs: BlobStore, changes: Iterable[C
         return None
     if len(before) + len(after) > _MOST_FILES:
         return TensorChanges(problem=f"at most {_MOST_FILES} files are compared, got {len(before) + len(after)}")
-    budget = _Budget()
+    key = ("tensor changes", *((file.path, file.oid) for file in before), "to", *((it.path, it.oid) for it in after))
     try:
-        old = _tensors(repository, blobs, before, budget)
-        new = _tensors(repository, blobs, after, budget)
+        with repository.objects() as objects:
+            found: TensorChanges = objects.remember(
+                key, lambda: _compared(repository, blobs, before, after), lambda it: _BYTES_OF_A_TENSOR * it.count
+            )
+            return found
     except WeightsError as error:
         return TensorChanges(problem=str(error))
     except Refusal as refusal:
         return TensorChanges(problem=refusal.message)
+
+
+def _compared(repository: Repository, blobs: BlobStore, before: list[File], after: list[File]) -> TensorChanges:
+    budget = _Budget()
+    old = _tensors(repository, blobs, before, budget)
+    new = _tensors(repository, blobs, after, budget)
     both = [name for name in old if name in new]
     changed = [(old[name], new[name]) for name in both if old[name] != new[name]]
     return TensorChanges(

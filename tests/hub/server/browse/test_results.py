@@ -179,7 +179,9 @@ def test_a_hostile_card_makes_a_small_page(pages, card):
     assert len(pages.page("/team/wicked/results/main")) < 200_000
 
 
-PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+PLAIN = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+)
 ANY = st.recursive(PLAIN, lambda it: st.lists(it, max_size=4) | st.dictionaries(st.text(max_size=3), it, max_size=4))
 KEYS = st.sampled_from(["measured", "counted", "reported", "models", "settings", "machine", "seed", "publisher", "x"])
 
