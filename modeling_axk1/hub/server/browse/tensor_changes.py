@@ -9,42 +9,42 @@ from modeling_axk1.hub.server.browse.contents import opened
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import File, Repository
 from modeling_axk1.hub.server.store import BlobStore
-from modeling_axk1.weights.header import TensorInfo, header_length, parse_header
+from modeling_axk1.weights.header import header_length, parse_header
 
 # Of both revisions together. The 260 shards of A.X K1 have 4 MB of headers with experts fused, 9 MB without.
 _MOST_HEADER_BYTES = 20_000_000
 _MOST_FILES = 1000
+MOST_NAMED = 100
 _BYTES_OF_A_TENSOR = 500
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of one revision."""
+    """What a tensor is in one revision."""
 
-    name: str
     dtype: str
     shape: tuple[int, ...]
-    elements: int
 
 
 @dataclass(frozen=True)
 class TensorChanges:
-    """Tensors in files that differ, by name: one that went to another file unchanged is among the `alike`.
+    """Tensors in files that differ: how many, and the first MOST_NAMED of each kind as (name, before, after).
 
-    A header says nothing of values: `alike` counts tensors of equal name, type and shape, whose values may differ.
-    `problem` says why there is nothing to compare.
+    One that went to another file unchanged is among the `alike`. A header says nothing of values: `alike` counts
+    tensors of equal name, type and shape, whose values may differ. `problem` says why there is nothing to compare.
     """
 
-    added: tuple[Tensor, ...] = ()
-    removed: tuple[Tensor, ...] = ()
-    changed: tuple[tuple[Tensor, Tensor], ...] = ()
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
     alike: int = 0
+    named: tuple[tuple[str, Tensor | None, Tensor | None], ...] = ()
     problem: str | None = None
 
     @property
-    def count(self) -> int:
-        """Return how many tensors are named here."""
-        return len(self.added) + len(self.removed) + 2 * len(self.changed)
+    def unnamed(self) -> int:
+        """Return how many that differ are not among the named."""
+        return self.added + self.removed + self.changed - len(self.named)
 
 
 def tensor_changes(repository: Repository, blobs: BlobStore, changes: Iterable[Change]) -> TensorChanges | None:
@@ -60,7 +60,7 @@ def tensor_changes(repository: Repository, blobs: BlobStore, changes: Iterable[C
     try:
         with repository.objects() as objects:
             found: TensorChanges = objects.remember(
-                key, lambda: _compared(repository, blobs, before, after), lambda it: _BYTES_OF_A_TENSOR * it.count
+                key, lambda: _compared(repository, blobs, before, after), lambda it: _BYTES_OF_A_TENSOR * len(it.named)
             )
             return found
     except WeightsError as error:
@@ -74,12 +74,16 @@ def _compared(repository: Repository, blobs: BlobStore, before: list[File], afte
     old = _tensors(repository, blobs, before, budget)
     new = _tensors(repository, blobs, after, budget)
     both = [name for name in old if name in new]
-    changed = [(old[name], new[name]) for name in both if old[name] != new[name]]
+    changed = [name for name in both if old[name] != new[name]]
+    removed = [name for name in old if name not in new]
+    added = [name for name in new if name not in old]
+    named = [*changed[:MOST_NAMED], *removed[:MOST_NAMED], *added[:MOST_NAMED]]
     return TensorChanges(
-        added=tuple(tensor for name, tensor in new.items() if name not in old),
-        removed=tuple(tensor for name, tensor in old.items() if name not in new),
-        changed=tuple(changed),
+        added=len(added),
+        removed=len(removed),
+        changed=len(changed),
         alike=len(both) - len(changed),
+        named=tuple((name, old.get(name), new.get(name)) for name in named),
     )
 
 
@@ -100,9 +104,5 @@ def _tensors(repository: Repository, blobs: BlobStore, files: list[File], budget
             length = header_length(reader.read(8), file.size, file.path)
             budget.take(length)
             header = parse_header(reader.read(length), file.size, file.path)
-        found |= {name: _tensor(name, info) for name, info in header.tensors.items()}
+        found |= {name: Tensor(info.dtype, info.shape) for name, info in header.tensors.items()}
     return found
-
-
-def _tensor(name: str, info: TensorInfo) -> Tensor:
-    return Tensor(name, info.dtype, info.shape, info.elements)
