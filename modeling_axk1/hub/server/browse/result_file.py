@@ -195,7 +195,7 @@ def _table(name: str, value: dict[str, Any] | list[Any]) -> Section | None:
 
 def _list(name: str, value: dict[str, Any] | list[Any]) -> Section:
     if isinstance(value, list) and all(not isinstance(item, dict | list) for item in value):
-        return Section(name, [], [["", shown(value)]])
+        return Section(name, [], [[name, shown(value)]])
     rows: list[list[str]] = []
     count = 0
     for pointer, leaf in _leaves(value, ""):

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from modeling_axk1.hub.server.browse import tensor_changes
 from modeling_axk1.hub.server.commits import AddRegular, CommitRequest, Delete
 from modeling_axk1.weights.header import make_header
 
@@ -99,7 +100,7 @@ class TestComparison:
         rows = re.findall(r"<bdi>(\w)</bdi></code></th><td.*?>(.*?)</td><td.*?>(.*?)</td>", part, re.DOTALL)
         texts = {name: tuple(re.sub("<.*?>|\n", "", side) for side in sides) for name, *sides in rows}
         assert texts == {"a": ("F32 [2, 2]", "F32 [2, 3]"), "b": ("BF16 [4]", "none"), "e": ("none", "F32 [8]")}
-        assert "2 tensors have the same name" in part  # c stayed, d went to another file
+        assert "2 with the same name" in part  # c stayed, d went to another file
 
     def test_parquet_is_compared_by_rows_and_columns(self, compared):
         part = compared.partition(">rows.parquet</bdi>\n")[2]
@@ -180,3 +181,20 @@ class TestHostileFiles:
         assert page.count('class="sign">+') == 300  # one file of 600 edits, and no second one
         alone = re.search(r'href="(/team/much/commit/\w+\?path=07.txt)"', page)[1]
         assert pages.page(alone).count('class="sign">+') == 300
+
+
+def test_of_many_tensors_the_first_are_named_and_all_are_counted(pages):
+    pages.add("team/tensors", {"x.safetensors": safetensors(**{f"a{n}": ("U8", (1,)) for n in range(150)})})
+    new = {f"b{n}": ("U8", (1,)) for n in range(2500)} | {"a0": ("U8", (1,))}
+    commit = pages.add("team/tensors", {"x.safetensors": safetensors(**new)})
+    page = pages.page(f"/team/tensors/commit/{commit}")
+    for said in ("2,500 added", "149 removed", "1 with the same", "and 2,449 more"):
+        assert said in page
+    assert len(page) < 200_000
+
+
+def test_headers_that_are_too_large_together_are_not_read(pages, monkeypatch):
+    pages.add("team/headers", {"x.safetensors": safetensors(a=("U8", (1,)))})
+    commit = pages.add("team/headers", {"x.safetensors": safetensors(b=("U8", (1,)))})
+    monkeypatch.setattr(tensor_changes, "_MOST_HEADER_BYTES", 100)
+    assert "headers of at most 100 bytes" in pages.page(f"/team/headers/commit/{commit}")

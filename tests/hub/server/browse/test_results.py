@@ -113,7 +113,7 @@ def test_figures_of_the_card_are_compared_with_the_files_they_name(page):
     assert "9.99 2.1903 differs results/train.json /measured/bits_per_byte" in told
     assert "1 not in the file results/train.json /measured/no" in told
     said = text_of(page)
-    assert "3 agree with their file 1 differ from their file 1 are not in the file they name" in said
+    assert "Agree with their file: 3 Differ from their file: 1 Not in the file they name: 1" in said
 
 
 def test_what_is_stated_for_machines_is_looked_for_in_the_results(page):
