@@ -17,7 +17,7 @@ _DEEPEST = 64
 
 @dataclass(frozen=True)
 class KeyChange:
-    """One value, as JSON; None where the document has none. `key` is a JSON pointer: /rope_parameters/factor."""
+    """One value, as JSON; None where the document has none. `key` is a JSON pointer: /rope_parameters/factor; "" is the document."""
 
     key: str
     before: str | None
@@ -67,6 +67,6 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
         raise _TooDeepError
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     if not children:
-        yield key or "/", json.dumps(value, ensure_ascii=False)
+        yield key, json.dumps(value, ensure_ascii=False)
     for name, child in children:
         yield from _leaves(child, f"{key}/{str(name).replace('~', '~0').replace('/', '~1')}")

@@ -27,6 +27,10 @@ def test_what_was_added_removed_and_changed_is_named_by_its_pointer():
     ]
 
 
+def test_a_document_that_is_empty_is_not_one_with_an_empty_key():
+    assert changes({}, {"": {}}) == [KeyChange("", "{}", None), KeyChange("/", None, "{}")]
+
+
 @given(st.dictionaries(st.text("ab"), VALUES), st.dictionaries(st.text("ab"), VALUES))
 def test_documents_have_changes_exactly_if_they_differ(before, after):
     same = json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True)
