@@ -7,6 +7,11 @@
     shown.py        how values are shown: bytes, dates, digests, text that strangers wrote
     features.py     the list of what has pages; a feature is one class, its templates and its words
 
+    tree.py         a folder (folder.py, last_change.py); blob.py one file (text.py); images.py pictures of cards
+    history.py      branches, tags, commits
+    compare.py      what changed (changed.py: files, tensor_changes.py), and how (detail.py: lines, keys, Parquet footers)
+    results.py      figures and where they come from (result_file.py), compared with the card (claims.py)
+
 A feature is made as `Feature(site, access, blobs)` and returns its routes; a page is one function:
 
     class Files:
