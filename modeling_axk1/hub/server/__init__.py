@@ -11,8 +11,9 @@ One folder holds everything:
 
 `catalog` owns the folder, `repository` the git, `large_files` and `lock` who may name and who may change what, `store`
 and `uploads` the blobs; `names`, `lfs`, `commits`, `changes` and `push_rules` are rules; `access` is the door to every
-repository, `tickets` the addresses that need no other; `api`, `lfs_api`, `git_http` and `download` speak HTTP, `app`
-puts them together, `process` runs it. `git_process` starts git, which starts `pre_receive` on what is in `quarantine`.
+repository, `tickets` the addresses that need no other, `sessions` the cookies of browsers; `api`, `lfs_api`, `git_http`
+and `download` speak HTTP to programs, `browse` to people; `app` puts them together, `process` runs it. `git_process`
+starts git, which starts `pre_receive` on what is in `quarantine`.
 """
 
 from modeling_axk1.hub.server.process import default_workers, run, serving

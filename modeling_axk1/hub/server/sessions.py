@@ -74,9 +74,14 @@ class Sessions:
         return account
 
 
+def known_to_browsers(scope: Scope) -> None:
+    """Let the answer to one request be a browser's."""
+    scope[_FOR_BROWSERS] = True
+
+
 def _marking(app: ASGIApp) -> ASGIApp:
     async def marked(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[_FOR_BROWSERS] = True
+        known_to_browsers(scope)
         await app(scope, receive, send)
 
     return marked

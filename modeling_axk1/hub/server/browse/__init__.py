@@ -6,10 +6,14 @@
     words.py        words/*.toml: every text of the pages, in English and Korean
     shown.py        how values are shown: bytes, dates, digests, text that strangers wrote
     features.py     the list of what has pages; a feature is one class, its templates and its words
+    errors.py       what went wrong, as a page; sign_in.py, settings.py, static.py what is the site itself
+
+    lists.py        the front page, search and filters (summaries.py)
+    card.py         a card (markdown.py, front_matter.py) and how to load what it is about (snippet.py)
 
     tree.py         a folder (folder.py, last_change.py); blob.py one file (text.py); images.py pictures of cards
     history.py      branches, tags, commits
-    compare.py      what changed (changed.py: files, tensor_changes.py), and how (detail.py: lines, keys, Parquet footers)
+    compare.py      what changed (changed.py: files, tensor_changes.py), and how (detail.py: lines, keys, footers)
     results.py      figures and where they come from (result_file.py), compared with the card (claims.py)
 
 A feature is made as `Feature(site, access, blobs)` and returns its routes; a page is one function:

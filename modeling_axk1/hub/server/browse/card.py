@@ -1,5 +1,6 @@
 """The card of a repository, what is known of it at a glance, and how to load it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,9 @@ from modeling_axk1.hub.server.store import BlobStore
 
 # Bytes; front matter alone may be long, where it lists many results.
 _LONGEST_CARD = 1024 * 1024
+# Where a release writes what it counted, by JSON.
+_COUNTED = {"results/variant.json", "results/plan.json"}
+_LARGEST_COUNT = 1024 * 1024
 _REMEMBERED = 32 * 1024 * 1024
 _MOST_RELATED = 10
 _MOST_TAGS = 30
@@ -78,6 +82,7 @@ class Cards:
             related={name: self._related(request, data, name, kind) for name, kind in _RELATED.items()},
             files=len(files),
             bytes=sum(file.size for file in files),
+            parameters=_parameters(page, files),
             changed=page.repository.commit_entry(page.commit).date,
             snippet=snippet_of(page.repository, kind, page.repo_id, load_revision, endpoint_of(request), data),
             needs_token=self._access.needs_token(page.kind, page.namespace, page.name),
@@ -100,6 +105,19 @@ class Cards:
 
 _FACTS = ("license", "language", "pipeline_tag", "task_categories", "library_name", "tags")
 _RELATED = {"base_model": "models", "datasets": "datasets"}
+
+
+def _parameters(page: RepositoryPage, files: Sequence[File]) -> int | None:
+    """Return the number of parameters that the release counted; None where none did (the tensors' page counts)."""
+    for file in files:
+        if file.path in _COUNTED and not file.pointer and file.size <= _LARGEST_COUNT:
+            try:
+                counted = json.loads(page.repository.content(file))["counted"]["parameters"]
+            except (ValueError, TypeError, LookupError, RecursionError):
+                continue
+            if isinstance(counted, int) and 0 < counted < 10**18:
+                return counted
+    return None
 
 
 def _text(page: RepositoryPage, file: File) -> str:

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from modeling_axk1.hub.server.browse.site import Site
 from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.requests import refuse
+from modeling_axk1.hub.server.sessions import known_to_browsers
 
 # A browser challenged to Basic, as git is, would itself ask for a name and a password, and send them ever after.
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="axk1 hub"'}
@@ -37,6 +38,7 @@ class Errors:
         """Return the answer to a request that is turned down."""
         if not _wants_page(request):
             return refuse(refusal)
+        known_to_browsers(request.scope)  # who is signed in reads so on this page, too
         told = refusal.status if refusal.status in _TOLD else 500
         page = self._site.render(request, "error.html", refusal.status, told=told, message=refusal.message)
         page.headers.update(refusal.headers)

@@ -36,6 +36,7 @@ def hub(pages):
         "README.md": CARD,
         "README.ko.md": "# 나노\n\n작은 모델입니다.\n",
         "results/train.json": "{}",
+        "results/variant.json": json.dumps({"counted": {"parameters": 8028160}}),
         "config.json": json.dumps(CONFIG),
         "tokenizer.json": "{}",
         "model.safetensors": b"1" * 5000,
@@ -77,7 +78,8 @@ class TestCard:
     def test_at_a_glance(self, hub):
         page = hub.page("/team/nano")
         assert "apache-2.0" in page
-        assert "kB, 7 files" in page
+        assert "kB, 8 files" in page
+        assert '<a href="/team/nano/tensors/main">8.03M</a>' in page
         assert '<a href="/datasets/team/text">team/text</a>' in page
         assert "<bdi>else/where</bdi>" in page
 

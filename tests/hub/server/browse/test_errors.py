@@ -5,6 +5,7 @@ import errno
 import pytest
 from starlette.testclient import TestClient
 
+from modeling_axk1.hub.server.accounts import Accounts
 from modeling_axk1.hub.server.app import build
 from modeling_axk1.hub.server.browse.site import Site
 from modeling_axk1.hub.server.catalog import Catalog
@@ -78,3 +79,12 @@ def test_a_hub_reached_by_a_wrong_name_says_so_to_people(pages):
     answer = browser.get("/", headers={"Host": "evil.example", "Accept": "text/html"})
     assert answer.status_code == 403
     assert "not allowed" in answer.text
+
+
+def test_who_is_signed_in_stays_so_on_an_error(tmp_path):
+    catalog = Catalog(tmp_path)
+    token = Accounts(tmp_path).add("minji", "read")[1]
+    browser = TestClient(build(catalog, "tokens"), base_url="http://hub.example", headers={"Accept": "text/html"})
+    browser.post("/-/sign-in", data={"token": token})
+    for path in ("/nowhere/at/all", "/team/absent"):
+        assert "minji" in browser.get(path).text

@@ -97,6 +97,23 @@ class TestLoad:
         expect(button).to_have_text("Copied")
         return page.evaluate("navigator.clipboard.readText()")
 
+    def test_a_block_of_code_in_a_card(self, visit):
+        window = visit()
+        window.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = window.to(f"/{MODEL_ID}")
+        page.get_by_role("article").get_by_role("button", name="Copy").first.click()
+        expect(page.get_by_role("status")).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()").startswith("from transformers import")
+
+    def test_where_browsers_lend_no_clipboard(self, visit):
+        """As on plain http: the text is copied the old way, and pasted here to see it."""
+        window = visit()
+        window.page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        page = window.to("/")
+        page.get_by_role("button", name="Copy").click()
+        page.get_by_role("main").get_by_role("searchbox").press("Control+V")
+        expect(page.get_by_role("main").get_by_role("searchbox")).to_have_value(f"export HF_ENDPOINT={window.endpoint}")
+
     def run(self, program: str, tmp_path) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         environment |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
