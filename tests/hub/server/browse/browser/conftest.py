@@ -30,9 +30,11 @@ class Visit:
     endpoint: str
     wrong: list[str] = field(default_factory=list)
 
-    def to(self, path: str) -> Page:
+    def to(self, path: str, status: int = 200) -> Page:
         """Open a page of the hub."""
-        self.page.goto(self.endpoint + path)
+        answer = self.page.goto(self.endpoint + path)
+        assert answer is not None
+        assert answer.status == status
         return self.page
 
 

@@ -27,11 +27,12 @@ KINDS = {
     "comparison": f"/{MODEL_ID}/compare/v0.1.0/main",
     "tensors": f"/{MODEL_ID}/tensors/main",
     "rows": f"/datasets/{DATA_ID}/viewer/main",
-    "columns": f"/datasets/{DATA_ID}/columns/main",
+    "columns": f"/datasets/{DATA_ID}/viewer/main/columns",
     "results": f"/{MODEL_ID}/results/main",
     "sign in": "/-/sign-in",
     "not found": "/nowhere/at-all",
 }
+STATUS = {"/nowhere/at-all": 404}
 BAD = {"serious", "critical"}
 
 
@@ -49,7 +50,7 @@ def problems(page, options: dict | None = None) -> list[str]:
 @pytest.mark.parametrize("path", KINDS.values(), ids=KINDS)
 def test_it_is_for_everybody(visit, path):
     window = visit(color_scheme="light")
-    page = window.to(path)
+    page = window.to(path, STATUS.get(path, 200))
     assert problems(page) == []
     assert page.get_by_role("heading", level=1).count() == 1
     assert page.title()
@@ -64,7 +65,7 @@ def test_it_is_for_everybody(visit, path):
 class TestWithoutJavaScript:
     @pytest.mark.parametrize("path", KINDS.values(), ids=KINDS)
     def test_all_of_it_is_there_to_read_in_korean_too(self, visit, path):
-        page = visit(java_script_enabled=False, locale="ko-KR").to(path)
+        page = visit(java_script_enabled=False, locale="ko-KR").to(path, STATUS.get(path, 200))
         assert page.get_by_role("main").inner_text().strip()
         # What only a script can do is not offered, and nothing else waits for one.
         assert page.locator("button[data-copy]:visible").count() == 0

@@ -135,7 +135,7 @@ class TestLoad:
 class TestSignIn:
     def test_in_to_what_one_was_sent_and_out(self, visit, guarded):
         window = visit(at=guarded.endpoint)
-        page = window.to("/team/secret")
+        page = window.to("/team/secret", status=401)
         expect(page.get_by_role("heading", level=1)).to_have_text("This needs a token")
         page.get_by_role("main").get_by_role("link", name="Sign in").click()
         page.get_by_label("Token of this hub").fill("axk1_wrong")
