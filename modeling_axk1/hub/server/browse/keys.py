@@ -17,7 +17,10 @@ _DEEPEST = 64
 
 @dataclass(frozen=True)
 class KeyChange:
-    """One value, as JSON; None where the document has none. `key` is a JSON pointer: /rope_parameters/factor; "" is the document."""
+    """One value, as JSON; None where the document has none.
+
+    `key` is a JSON pointer: /rope_parameters/factor; "" is the document itself.
+    """
 
     key: str
     before: str | None
