@@ -68,8 +68,8 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
     """Yield (JSON pointer, JSON text) of every value that holds no others."""
     if key.count("/") > _DEEPEST:
         raise _TooDeepError
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    if not children:
+    if not isinstance(value, dict | list) or not value:
         yield key, json.dumps(value, ensure_ascii=False)
-    for name, child in children:
+        return
+    for name, child in value.items() if isinstance(value, dict) else enumerate(value):
         yield from _leaves(child, f"{key}/{str(name).replace('~', '~0').replace('/', '~1')}")

@@ -27,7 +27,8 @@ def test_what_was_added_removed_and_changed_is_named_by_its_pointer():
     ]
 
 
-def test_a_document_that_is_empty_is_not_one_with_an_empty_key():
+def test_what_is_empty_is_a_value_too():
+    assert changes({"a": []}, {"b": []}) == [KeyChange("/a", "[]", None), KeyChange("/b", None, "[]")]
     assert changes({}, {"": {}}) == [KeyChange("", "{}", None), KeyChange("/", None, "{}")]
 
 
