@@ -18,7 +18,7 @@ from modeling_axk1.hub.server.store import BlobStore
 # Pages read the beginning of a split of more files than this, and say so.
 MOST_FILES = 2000
 # Of each process: what the cards of some thousand commits say.
-_cache = Cache(16 << 20)
+_cache = Cache(128 << 20)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def choose(request: Request, repository: Repository, commit: str) -> Chosen:
     """Return what a request's `config` and `split` mean; refuses a configuration or split that is not there (404)."""
     listed = {it.path: it for it in repository.listing(commit, recursive=True) if isinstance(it, File)}
     found, problem = _cache.get(
-        (str(repository.path), commit), lambda: _configurations(repository, listed), lambda it: 200 * len(listed)
+        (str(repository.path), commit), lambda: _configurations(repository, listed), lambda it: 100 * len(listed)
     )
     wanted, split_wanted = request.query_params.get("config"), request.query_params.get("split")
     default = next((one for one in found if one.is_default), None)

@@ -5,11 +5,12 @@ The card's front matter says so under `configs`; without it, the names of the fi
 """
 
 import fnmatch
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Format = Literal["parquet", "json", "csv", "tsv", "text"]
 
@@ -36,8 +37,9 @@ _BESIDE_A_WORD = "[-._ 0-9]"
 _NO_DATA = {
     "README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dummy_data.zip", "dataset_dict.json",
 }  # fmt: skip
-# Patterns times paths: a card must not have the hub look at names for minutes.
-_MOST_COMPARISONS = 2_000_000
+# Parts of patterns against parts of paths, a million of which take about a second: a card must not have the hub
+# compare names for minutes.
+_MOST_STEPS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,13 @@ def configurations(card: Mapping[str, Any], paths: Sequence[str]) -> list[Config
 
     Splits of formats that are not read here are left out. Exactly one configuration, when there is any, is the default.
     """
-    search = _Search(paths)
     stated = card.get("configs")
     if not stated:
-        known = _of_known_formats(_splits_by_name(search))
+        known = _of_known_formats(_splits_by_name(_Search(paths)))
         return [Configuration("default", known, is_default=True)] if known else []
     if not isinstance(stated, list) or not all(isinstance(one, dict) and "config_name" in one for one in stated):
         raise ValueError("configs must be a list, each with a config_name")
+    search = _Search(paths, most_steps=_MOST_STEPS)
     found = []
     for one in stated:
         files = one.get("data_files")
@@ -139,7 +141,7 @@ def _texts(stated: object) -> list[str]:
 
 def _splits_by_name(search: "_Search") -> dict[str, list[str]]:
     sharded: dict[str, list[str]] = {}
-    for path in search.visible("data/*-*-of-*"):
+    for path in search("data/*-*-of-*"):
         if match := _SHARDED.fullmatch(path):
             sharded.setdefault(match[1], []).append(path)
     if sharded:
@@ -153,7 +155,7 @@ def _splits_by_name(search: "_Search") -> dict[str, list[str]]:
         }
         if any(found.values()):
             return {split: paths for split, paths in found.items() if paths}
-    everything = list(search("**"))
+    everything = search("**")
     return {"train": everything} if everything else {}
 
 
@@ -168,52 +170,64 @@ _FILE_TEMPLATES = ("**/{0}{1}*", "**/*{1}{0}{1}*")
 # Patterns over paths
 
 
+_NO_LITERAL = re.compile(r"\*\*/|/\*\*|[*?]|\[!?\]?[^\]]*\]")
+
+
+class _Path(NamedTuple):
+    whole: str
+    names: list[str]
+    secrets: tuple[int, int]
+
+
 class _Search:
     """Finds paths by patterns: "*" stays within a folder, "**" as a part of its own goes through any number of them.
 
     What is hidden (".x") or private ("__x") is found only by a pattern that says so, and what is no data never.
     """
 
-    def __init__(self, paths: Iterable[str], base: str = "") -> None:
-        self._paths = sorted(paths)
-        self._known = set(self._paths)
+    def __init__(self, paths: Iterable[str], base: str = "", most_steps: float = math.inf) -> None:
+        self._paths = [_Path(path, names := path.split("/"), _secrets(names)) for path in sorted(paths)]
+        self._known = {path.whole for path in self._paths}
         self._base = base
-        self._left = _MOST_COMPARISONS
+        self._left = most_steps
 
     def below(self, folder: str) -> "_Search":
         """Return a search among what lies in a folder; patterns start there."""
         base = "/".join(part for part in folder.split("/") if part not in ("", "."))
-        return _Search((path for path in self._paths if path.startswith(f"{base}/")), f"{base}/") if base else self
+        inside = (path.whole for path in self._paths if path.whole.startswith(f"{base}/"))
+        return _Search(inside, f"{base}/", self._left) if base else self
 
-    def __call__(self, pattern: str) -> Iterator[str]:
-        """Yield the files that a pattern means, sorted; raises ValueError when there are too many patterns."""
-        yield from self.visible(pattern)
-
-    def visible(self, pattern: str) -> list[str]:
-        """Return the files that a pattern means, sorted."""
+    def __call__(self, pattern: str) -> list[str]:
+        """Return the files that a pattern means, sorted; raises ValueError when comparing takes too long."""
         whole = self._base + "/".join(part for part in pattern.split("/") if part not in ("", "."))
         if not any(mark in whole for mark in "*?["):
             return [whole] if whole in self._known else []
-        self._left -= len(self._paths)
-        if self._left < 0:
-            raise ValueError("data_files must not be as many patterns, for as many files")
         parts = whole.split("/")
         if any("**" in part and part != "**" for part in parts):
             return []  # `datasets` refuses it
-        matches = _matcher(parts)
-        asked = (_count(parts, "."), _count(parts[:-1], "__"))
+        self._left -= len(self._paths) // 16
+        asked, literal, matches = _secrets(parts), _literal(whole), _matcher(parts)
+        no_data = _NO_DATA - {parts[-1]}
         found = []
         for path in self._paths:
-            names = path.split("/")
-            if names[-1] in _NO_DATA - {parts[-1]} or (_count(names, "."), _count(names[:-1], "__")) != asked:
-                continue
-            if matches(names):
-                found.append(path)
+            if literal in path.whole and path.secrets == asked and path.names[-1] not in no_data:
+                self._left -= len(parts) * len(path.names)
+                if self._left < 0:
+                    raise ValueError("data_files must not be as many patterns, for as many files")
+                if matches(path.names):
+                    found.append(path.whole)
         return found
 
 
-def _count(parts: Sequence[str], start: str) -> int:
-    return sum(part.startswith(start) and set(part) != {"."} for part in parts)
+def _secrets(names: Sequence[str]) -> tuple[int, int]:
+    """Return how many names are hidden, and how many folders private."""
+    hidden = sum(name.startswith(".") and set(name) != {"."} for name in names)
+    return hidden, sum(name.startswith("__") for name in names[:-1])
+
+
+def _literal(pattern: str) -> str:
+    """Return the longest text that every path has that the pattern means: most paths have it not."""
+    return max(_NO_LITERAL.split(pattern), key=len)
 
 
 def _matcher(parts: Sequence[str]) -> Callable[[Sequence[str]], bool]:
@@ -221,6 +235,10 @@ def _matcher(parts: Sequence[str]) -> Callable[[Sequence[str]], bool]:
     # At the end, "**" stands for at least the file's own name.
     steps = [*parts, "*"] if parts[-1] == "**" else list(parts)
     tests = [None if step == "**" else re.compile(fnmatch.translate(step)).match for step in steps]
+
+    if None not in tests:
+        every = [test for test in tests if test is not None]
+        return lambda names: len(names) == len(every) and all(map(_passes, every, names))
 
     def with_skipped(states: set[int]) -> set[int]:
         reached = set(states)
@@ -244,3 +262,7 @@ def _matcher(parts: Sequence[str]) -> Callable[[Sequence[str]], bool]:
         return len(tests) in states
 
     return matches
+
+
+def _passes(test: Callable[[str], object], name: str) -> bool:
+    return bool(test(name))
