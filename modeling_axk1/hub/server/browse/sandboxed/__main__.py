@@ -54,8 +54,8 @@ def _limit(cpu_seconds: int, memory: int) -> None:
     # The signal's default ends the process, wherever in C++ it is.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 3 * cpu_seconds)
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_CPU, cpu_seconds)
+    _lower(resource.RLIMIT_CORE, 0)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     with suppress(OSError, ValueError):
         with open("/proc/self/statm") as statm:  # noqa: PTH123
@@ -63,9 +63,17 @@ def _limit(cpu_seconds: int, memory: int) -> None:
         with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
             score.write("1000")  # where memory ends all the same, this goes first
     with suppress(OSError, ValueError):  # macOS knows no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes no files
-    os.nice(5)
+        _lower(resource.RLIMIT_AS, used + memory)
+    _lower(resource.RLIMIT_FSIZE, 0)  # it writes no files
+    with suppress(OSError):  # the hub's unit for systemd allows no priorities
+        os.nice(5)
+
+
+def _lower(limit: int, wanted: int) -> None:
+    """Set a limit, or keep the lower one that there is."""
+    hard = resource.getrlimit(limit)[1]
+    least = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(limit, (least, least))
 
 
 def _serve(connection: socket.socket) -> None:
