@@ -16,6 +16,10 @@
     compare.py      what changed (changed.py: files, tensor_changes.py), and how (detail.py: lines, keys, footers)
     results.py      figures and where they come from (result_file.py), compared with the card (claims.py)
 
+    tensors.py      the tensors of a checkpoint or of a plan
+    rows.py         a dataset's rows, and columns.py their statistics (dataset.py: of which split; splits.py)
+    sandbox.py      reads what strangers uploaded apart from the hub (sandboxed/, on_disk.py); kept.py what it found
+
 A feature is made as `Feature(site, access, blobs)` and returns its routes; a page is one function:
 
     class Files:
