@@ -7,7 +7,7 @@ One folder holds everything:
     ROOT/blobs/ab/cd/SHA256                                  large files by their digest; git holds LFS pointers to them
     ROOT/blobs/{incoming,uploads}/                           files on their way in; uploads in parts survive a restart
     ROOT/git/                                                pushes on their way in, and the hook that judges them
-    ROOT/cache/                                              what pages found out about files; may be removed at any time
+    ROOT/cache/                                              what pages found out about files; may go at any time
     ROOT/key                                                 signs upload addresses; for the hub alone
 
 `catalog` owns the folder, `repository` the git, `large_files` and `lock` who may name and who may change what, `store`
