@@ -127,6 +127,16 @@ class TestNginx:
         )
         assert (tmp_path / "clone" / ".gitattributes").exists()
 
+    def test_a_browser_signs_in(self, front):
+        with httpx.Client(base_url=front.endpoint, verify=trusting(front.certificate)) as browser:
+            token = {"token": front.token}
+            answer = browser.post("/-/sign-in", data=token, headers={"Origin": front.endpoint})
+            assert answer.status_code == 303
+            assert "; secure" in answer.headers["set-cookie"].lower()
+            assert browser.get("/").status_code == 200
+            elsewhere = {"Origin": "https://evil.example"}
+            assert browser.post("/-/sign-out", headers=elsewhere).status_code == 403
+
     def test_every_address_in_an_answer_is_the_one_that_clients_reach(self, front):
         answer = httpx.post(
             f"{front.endpoint}/api/repos/create",
