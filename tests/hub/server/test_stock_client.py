@@ -133,7 +133,7 @@ class TestReading:
         assert httpx.get(f"{hub.endpoint}/{repo}/resolve/main/large.bin").status_code == 500
 
     def test_the_index_lists_repositories(self, hub, repo):
-        assert f'<a href="/{repo}/resolve/main/README.md">{repo}</a>' in httpx.get(hub.endpoint).text
+        assert f'<a href="/{repo}">' in httpx.get(hub.endpoint).text
 
 
 class TestWhatIsNotThere:
