@@ -53,8 +53,9 @@ def names_of(repository: Repository, commit: str, path: str, names: tuple[str, .
     """Return what is known of some names in a folder."""
     prefix = f"{path}/" if path else ""
     with repository.objects() as objects:
-        tree = objects.tree(_folder(objects, commit, path))
-        return [_name(objects, name, prefix + name, tree[name.encode()]) for name in names]
+        # By the names as they are shown: those in a repository from elsewhere need not be UTF-8.
+        entries = {entry.name: entry for entry in objects.tree(_folder(objects, commit, path)).values()}
+        return [_name(objects, name, prefix + name, entries[name]) for name in names]
 
 
 def _folder(objects: Objects, commit: str, path: str) -> bytes:

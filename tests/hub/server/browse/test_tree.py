@@ -4,6 +4,8 @@ import re
 from html import unescape
 
 import pytest
+from dulwich.objects import Blob, Commit, Tree
+from dulwich.repo import Repo
 
 
 def rows_of(page: str) -> dict[str, str]:
@@ -76,3 +78,20 @@ def test_a_file_leads_to_its_page_and_a_folder_to_its_own(pages):
 def test_what_is_not_there_is_a_page_that_says_so(pages, path):
     pages.add("team/gone", {"d/a.txt": "x"})
     pages.page(f"/team/gone/{path}", status=404)
+
+
+def test_a_name_that_is_no_utf_8_is_shown_as_far_as_it_goes(pages):
+    """No client can make one; a repository that was brought here from elsewhere may have one."""
+    pages.add("team/elsewhere", {"a.txt": "x"})
+    with Repo(pages.catalog.get("models", "team", "elsewhere").path) as repo:
+        head = repo.refs[b"refs/heads/main"]
+        blob, tree, commit = Blob.from_string(b"x"), Tree(), Commit()
+        tree.add(b"\xb8\xf0-\xb5\xa8.txt", 0o100644, blob.id)
+        commit.tree, commit.parents, commit.message = tree.id, [head], b"\xb8\xf0"
+        commit.author = commit.committer = b"somebody <>"
+        commit.author_time = commit.commit_time = commit.author_timezone = commit.commit_timezone = 0
+        repo.object_store.add_objects([(it, None) for it in (blob, tree, commit)])
+        repo.refs[b"refs/heads/main"] = commit.id
+    assert list(rows_of(pages.page("/team/elsewhere/tree/main"))) == ["\ufffd\ufffd-\ufffd\ufffd.txt"]
+    for place in ("commit/main", "commits/main", "revisions"):
+        pages.page(f"/team/elsewhere/{place}")
