@@ -48,10 +48,11 @@ class Columns:
         split = chosen.split
 
         def read() -> bytes:
-            with given(repository, self._blobs, chosen) as files:
-                return the_sandbox.run("columns", chosen.about(), files=files, format=split.format)
+            with given(repository, self._blobs, chosen.files) as files:
+                answer = the_sandbox.run("columns", chosen.about(), files=files, format=split.format)
+            return json.dumps(json.loads(answer) | {"files": len(files)}).encode()
 
         found: dict[str, Any] = json.loads(self._kept.get("columns", chosen.about(), read))
-        found["whole"] = found["whole"] and len(chosen.files) == len(split.files)
+        found["whole"] = found["whole"] and found["files"] == len(split.files)
         found["problems"] = [(chosen.files[place].path, why) for place, why in found["problems"]]
         return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from starlette.requests import Request
@@ -76,7 +77,22 @@ def _configurations(repository: Repository, listed: dict[str, File]) -> tuple[li
 
 
 @contextmanager
-def given(repository: Repository, blobs: BlobStore, chosen: Chosen) -> Iterator[list[dict[str, Any]]]:
-    """Yield the files as tasks of the sandbox take them."""
-    with on_disk(repository, blobs, chosen.files) as places:
-        yield [{"path": places[it.path], "compressed": it.path.lower().endswith(".gz")} for it in chosen.files]
+def given(
+    repository: Repository, blobs: BlobStore, files: list[File], needed: list[bool] | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield files as tasks of the sandbox take them, those that are `needed` (None: all) with their bytes.
+
+    As many of the first as can be had at once.
+    """
+    wanted = [it for it, is_needed in zip(files, needed or [True] * len(files), strict=True) if is_needed]
+    with on_disk(repository, blobs, wanted) as places:
+        left_out = {it.path for it in wanted} - places.keys()
+        yield [
+            {"path": places.get(it.path), "compressed": is_compressed(it)}
+            for it in takewhile(lambda it: it.path not in left_out, files)
+        ]
+
+
+def is_compressed(file: File) -> bool:
+    """Tell whether a file is to be unpacked (gzip)."""
+    return file.path.lower().endswith(".gz")

@@ -19,9 +19,10 @@ def digest(file: File) -> str:
 
 @contextmanager
 def on_disk(repository: Repository, blobs: BlobStore, files: Iterable[File]) -> Iterator[dict[str, str | None]]:
-    """Yield {path in the repository: path on this machine}; None where the bytes are gone, or are too many.
+    """Yield {path in the repository: path on this machine}; None where the bytes are gone.
 
-    Large files are where they are; small ones lie in git and are copied for as long as the block runs.
+    Large files are where they are; small ones lie in git and are copied for as long as the block runs. When these are
+    too many bytes, the first file that has no more room and all after it are left out.
     """
     with tempfile.TemporaryDirectory(prefix="axk1-page-") as folder:
         left = _MOST_BYTES
@@ -32,9 +33,9 @@ def on_disk(repository: Repository, blobs: BlobStore, files: Iterable[File]) -> 
                 found[file.path] = str(blobs.path(file.pointer.oid)) if is_here else None
                 continue
             left -= file.size
-            found[file.path] = None
-            if left >= 0:
-                copy = Path(folder) / str(number)
-                copy.write_bytes(repository.content(file))
-                found[file.path] = str(copy)
+            if left < 0:
+                break
+            copy = Path(folder) / str(number)
+            copy.write_bytes(repository.content(file))
+            found[file.path] = str(copy)
         yield found

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from modeling_axk1.hub.server.access import Access
 from modeling_axk1.hub.server.browse.address import RepositoryPage
-from modeling_axk1.hub.server.browse.dataset import MOST_FILES, Chosen, choose, given
+from modeling_axk1.hub.server.browse.dataset import MOST_FILES, Chosen, choose, given, is_compressed
 from modeling_axk1.hub.server.browse.on_disk import digest
 from modeling_axk1.hub.server.browse.sandbox import UnreadableError, the_sandbox
 from modeling_axk1.hub.server.browse.site import Site
@@ -59,10 +59,11 @@ class Rows:
 
     def _read(self, page: RepositoryPage, chosen: Chosen, start: int, count: int, longest: int) -> dict[str, Any]:
         assert chosen.split is not None
-        keys = [(digest(file), chosen.split.format, file.path.lower().endswith(".gz")) for file in chosen.files]
-        with given(page.repository, self._blobs, chosen) as files:
-            for key, file in zip(keys, files, strict=True):
-                file["rows"] = _counts.get(key)
+        keys = [(digest(file), chosen.split.format, is_compressed(file)) for file in chosen.files]
+        counts = [_counts.get(key) for key in keys]
+        with given(page.repository, self._blobs, chosen.files, _needed(counts, start, start + count)) as files:
+            for file, rows in zip(files, counts, strict=False):
+                file["rows"] = rows
             answer = the_sandbox.run(
                 "rows",
                 [*chosen.about(), start, longest],
@@ -75,11 +76,23 @@ class Rows:
         found = json.loads(answer)
         if len(_counts) > _MOST_COUNTS:
             _counts.clear()
-        _counts.update((key, rows) for key, rows in zip(keys, found["counts"], strict=True) if rows is not None)
-        is_all = None not in found["counts"] and len(chosen.files) == len(chosen.split.files)
+        _counts.update((key, rows) for key, rows in zip(keys, found["counts"], strict=False) if rows is not None)
+        is_all = None not in found["counts"] and len(files) == len(chosen.split.files)
         names = list(dict.fromkeys([*found["types"], *(name for row in found["rows"] for name in row["cells"])]))
         total = sum(found["counts"]) if is_all else None
         return {"found": found, "names": names, "total": total, "wrong": _named(found["problems"], chosen)}
+
+
+def _needed(counts: list[int | None], start: int, end: int) -> list[bool]:
+    """Tell of each file whether it may hold one of the rows from `start` to `end`, or must be counted."""
+    needed: list[bool] = []
+    before = 0
+    for rows in counts:
+        if rows is None:  # nor is it known then where the files after it begin
+            return needed + [True] * (len(counts) - len(needed))
+        needed.append(before < end and before + rows > start)
+        before += rows
+    return needed
 
 
 def _named(problems: list[tuple[int, str]], chosen: Chosen) -> list[tuple[str, str]]:

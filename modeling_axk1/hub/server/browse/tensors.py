@@ -87,7 +87,7 @@ class Tensors:
 
         def read() -> bytes:
             with on_disk(page.repository, self._blobs, files) as places:
-                given = {file.path: (places[file.path], file.size) for file in files}
+                given = {file.path: (places.get(file.path), file.size) for file in files}
                 return the_sandbox.run("checkpoint", about, files=given)
 
         return self._kept.get("checkpoint", about, read)

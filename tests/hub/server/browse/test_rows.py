@@ -280,6 +280,21 @@ class TestPage:
         assert "Files that could not be read (1): a.parquet : it is not a Parquet file" in text
         assert "Rows 1 to 1 of 1." in text
 
+    def test_small_files_are_taken_out_of_git_as_far_as_they_are_needed(self, pages, monkeypatch):
+        lines = {f"{number}.jsonl": f'{{"a": {number}}}\n' * 20 for number in range(5)}
+        pages.add("team/small", lines, kind="datasets")
+        address = "/datasets/team/small/viewer/main"
+        # Room for two of them: the others wait until these are counted.
+        monkeypatch.setattr("modeling_axk1.hub.server.browse.on_disk._MOST_BYTES", 2 * 9 * 20)
+        assert "how many there are was not counted" in pages.page(address)
+        assert "is not counted yet" in pages.page(f"{address}?page=5")
+        assert "Rows 41 to 60" in pages.page(f"{address}?page=3")
+        assert "Of the first 40 rows, not of all." in pages.page(f"{address}/columns")
+        pages.page(f"{address}?page=5")
+        assert "Rows 81 to 100 of 100." in pages.page(f"{address}?page=5")
+        monkeypatch.setattr("modeling_axk1.hub.server.browse.on_disk._MOST_BYTES", 9 * 20)
+        assert "Rows 21 to 40 of 100." in pages.page(f"{address}?page=2")
+
     def test_a_model_has_no_viewer(self, pages):
         pages.add("team/model", {"a.csv": "a\n1\n"})
         assert pages.browser.get("/team/model/viewer/main").status_code == 404

@@ -30,7 +30,7 @@ def rows(files: list[dict[str, Any]], format: str, start: int, count: int, longe
     before = more = 0
     until = time.process_time() + _COUNTING_SECONDS
     for place, file in enumerate(files):
-        is_wanted = len(found) < count
+        is_wanted = len(found) < count and before < start + count
         held = counts[place]
         if held is None or (is_wanted and before + held > start):
             if not is_wanted and time.process_time() > until:
