@@ -19,9 +19,10 @@ from modeling_axk1.hub.server.store import BlobStore
 VIEWER = "/datasets/{namespace:quoted}/{name:quoted}/viewer/{revision:quoted}"
 
 ON_A_PAGE = 20
-# Characters of a value among others, and of one on its own.
+# Characters of a value among others; of one in a row on its own, and of all of that row's.
 _SHORT = 200
 _LONG = 200_000
+_MOST = 1_000_000
 
 # Of each process: how many rows files have, by their digests and how they are read.
 _counts: dict[tuple[str, str, bool], int] = {}
@@ -72,6 +73,7 @@ class Rows:
                 start=start,
                 count=count,
                 longest=longest,
+                most=_MOST,
             )
         found = json.loads(answer)
         if len(_counts) > _MOST_COUNTS:

@@ -52,9 +52,9 @@ def read(
         (folder / str(number)).write_bytes(content)
         files.append({"path": str(folder / str(number)), "compressed": content[:2] == b"\x1f\x8b", "rows": None})
     if known:
-        for file, number in zip(files, json.loads(rows(files, format, 0, 0, 10))["counts"], strict=True):
+        for file, number in zip(files, json.loads(rows(files, format, 0, 0, 10, 10))["counts"], strict=True):
             file["rows"] = number
-    return json.loads(rows(files, format, start, count, 100))
+    return json.loads(rows(files, format, start, count, 100, 10**6))
 
 
 def texts(found: dict, column: str) -> list[str]:
@@ -132,6 +132,14 @@ class TestParquet:
     def test_types_are_told(self, tmp_path):
         table = pa.table({"a": [1], "b": pa.array([["x"]])})
         assert read(tmp_path, [parquet(table)], "parquet")["types"] == {"a": "int64", "b": "list<element: string>"}
+
+    def test_a_row_of_many_long_values_is_cut(self, tmp_path):
+        table = pa.table({f"c{number}": ["x" * 5000] for number in range(90)})
+        (tmp_path / "0").write_bytes(parquet(table))
+        file = {"path": str(tmp_path / "0"), "compressed": False, "rows": None}
+        cells = json.loads(rows([file], "parquet", 0, 1, 3000, 10_000))["rows"][0]["cells"]
+        assert [len(made["text"]) for made in cells.values()] == [3000, 3000, 3000, 1000] + [100] * 86
+        assert {made["length"] for made in cells.values()} == {5000}
 
     def test_columns_of_one_name_and_names_with_dots_are_told_apart(self, tmp_path):
         table = pa.table([pa.array([1]), pa.array([2]), pa.array([3])], names=["a", "a", "a.b"])

@@ -39,7 +39,9 @@ def whole(tmp_path_factory) -> bytes:
 def ask(sandbox: Sandbox, path: Path, format: str = "parquet", *, start: int = 0, compressed: bool = False) -> dict:
     file = {"path": str(path), "compressed": compressed, "rows": None}
     about = [str(path), start, path.stat().st_mtime_ns]
-    return json.loads(sandbox.run("rows", about, files=[file], format=format, start=start, count=5, longest=100))
+    return json.loads(
+        sandbox.run("rows", about, files=[file], format=format, start=start, count=5, longest=100, most=1000)
+    )
 
 
 def works(sandbox: Sandbox, folder: Path) -> bool:
@@ -151,7 +153,7 @@ class TestHostileParquet:
         path.write_bytes(damaged)
         for task in ("rows", "columns"):
             given = {"files": [{"path": str(path), "compressed": False, "rows": None}], "format": "parquet"}
-            given |= {"start": 0, "count": 5, "longest": 100} if task == "rows" else {}
+            given |= {"start": 0, "count": 5, "longest": 100, "most": 1000} if task == "rows" else {}
             with suppress(UnreadableError):
                 json.loads(sandbox.run(task, path.name, **given))
         assert works(sandbox, tmp_path)

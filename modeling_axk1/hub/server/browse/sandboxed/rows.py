@@ -10,10 +10,13 @@ from modeling_axk1.hub.server.browse.sandboxed.values import cell, sound
 
 # For counting the rows of files that are not shown now; the next page goes on with it.
 _COUNTING_SECONDS = 2.0
+# Characters that every value of a row may have.
+_LEAST = 100
 
 
-def rows(files: list[dict[str, Any]], format: str, start: int, count: int, longest: int) -> bytes:
-    """Return JSON: up to `count` rows from the row `start` of all files on, values cut to `longest` characters.
+def rows(files: list[dict[str, Any]], format: str, start: int, count: int, longest: int, most: int) -> bytes:
+    """Return JSON: up to `count` rows from the row `start` of all files on, values cut to `longest` characters
+    and all values of a row to about `most`.
 
     A file is {"path", "compressed", "rows" (None where nobody counted yet)}. The answer has
 
@@ -41,7 +44,9 @@ def rows(files: list[dict[str, Any]], format: str, start: int, count: int, longe
                     if is_wanted and (held is None or before + held > start):
                         skipped = max(start - before, 0)
                         taken = table.rows(skipped, count - len(found))
-                        found += (_shown(before + skipped + at, place, row, longest) for at, row in enumerate(taken))
+                        found += (
+                            _shown(before + skipped + at, place, row, longest, most) for at, row in enumerate(taken)
+                        )
                         more = max(more, table.more_columns())
                         types |= {name: kind for name, kind in table.types().items() if name not in types}
             except UnfitError as error:
@@ -54,8 +59,12 @@ def rows(files: list[dict[str, Any]], format: str, start: int, count: int, longe
     return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _shown(number: int, place: int, row: Row | UnfitError, longest: int) -> dict[str, Any]:
-    shown: dict[str, Any] = {"number": number, "file": place, "cells": {}}
+def _shown(number: int, place: int, row: Row | UnfitError, longest: int, most: int) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    shown: dict[str, Any] = {"number": number, "file": place, "cells": cells}
     if isinstance(row, UnfitError):
         return shown | {"problem": str(row)}
-    return shown | {"cells": {sound(name)[:200]: cell(value, longest) for name, value in row.items()}}
+    for name, value in row.items():
+        made = cells[sound(name)[:200]] = cell(value, max(min(longest, most), _LEAST))
+        most -= len(made["text"])
+    return shown
