@@ -5,7 +5,10 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -157,3 +160,26 @@ class TestHostileParquet:
             with suppress(UnreadableError):
                 json.loads(sandbox.run(task, path.name, **given))
         assert works(sandbox, tmp_path)
+
+
+def test_the_helper_ends_when_the_hub_is_killed():
+    program = (
+        "import os, signal\n"
+        "from modeling_axk1.hub.server.browse.sandbox import Sandbox, UnreadableError\n"
+        "sandbox = Sandbox()\n"
+        "try:\n    sandbox.run('none', 1)\nexcept UnreadableError:\n    pass\n"
+        "print(sandbox._helper[1].pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    status = Path("/proc") / killed.stdout.strip() / "status"
+    for _ in range(600):
+        try:
+            # Whoever adopts it here may leave it a zombie.
+            if "\nState:\tZ" in status.read_text():
+                return
+        except OSError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the helper lives on")
