@@ -9,12 +9,14 @@ import typer
 
 from modeling_axk1.cli import data, hub, tokenizer, train, weights
 from modeling_axk1.cli.docs import docs
+from modeling_axk1.cli.failures import failure
+from modeling_axk1.cli.group import Group
 from modeling_axk1.cli.quickstart import quickstart
 from modeling_axk1.cli.serve import FORWARD, serve
-from modeling_axk1.errors import AXK1Error
 
 app = typer.Typer(
     name="axk1",
+    cls=Group,
     help="A.X K1, the open release: from raw text to a published model that from_pretrained loads.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -45,23 +47,8 @@ def main() -> None:
     try:
         # Not standalone: the framework's own boxes for wrong use are many lines, a person and a log want one.
         sys.exit(typer.main.get_command(app).main(prog_name="axk1", standalone_mode=False))
-    except typer.TyperException as error:
-        if message := error.format_message().strip():  # empty: help was asked for by giving no arguments
-            context = getattr(error, "ctx", None)
-            where = context.command_path if context else "axk1"
-            message = f"{message.splitlines()[0].rstrip('.')}; see `{where} --help`"
-        _fail(message, error.exit_code)
-    except AXK1Error as error:
-        _fail(str(error), error.exit_code)
-    except OSError as error:
-        # A full disk, a missing file or a refused permission: what the system says, and about which file.
-        where = f": {error.filename}" if error.filename else ""
-        _fail(f"{error.strerror or error}{where}", 1)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; run the same command again to go on", 130)
-
-
-def _fail(message: str, code: int) -> None:
+    except (Exception, KeyboardInterrupt) as error:
+        message, code = failure(error)
     if message:
         print(f"axk1: error: {message}", file=sys.stderr)
     sys.exit(code)

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modeling_axk1.cli.group import Group
 from modeling_axk1.cli.output import print_json
 
 if TYPE_CHECKING:
     from modeling_axk1.data.stats import Stats
 
-app = typer.Typer(help="Build a dataset with provenance for every document.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Build a dataset with provenance for every document.", no_args_is_help=True)
 
 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; one that exists is replaced as a whole.")]

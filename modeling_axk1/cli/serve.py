@@ -41,4 +41,7 @@ def serve(
     transformers.AXK1ForCausalLM = AXK1ForCausalLM
     local = str(Path(model).resolve()) if Path(model).is_dir() else model
     batching = ["--continuous-batching"] if continuous_batching else []
-    app(["serve", local, *batching, *context.args], prog_name="axk1")
+    # Not standalone: its wrong use becomes one line too.
+    ended = app(["serve", local, *batching, *context.args], prog_name="axk1", standalone_mode=False)
+    if isinstance(ended, int):
+        raise typer.Exit(ended)

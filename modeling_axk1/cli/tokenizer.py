@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from modeling_axk1.cli.group import Group
 from modeling_axk1.cli.output import print_json
 
-app = typer.Typer(help="Train a byte-level BPE tokenizer, measure it and check it.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Train a byte-level BPE tokenizer, measure it and check it.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

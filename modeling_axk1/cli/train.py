@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Train a small A.X K1 on a dataset.", no_args_is_help=True)
+from modeling_axk1.cli.group import Group
+
+app = typer.Typer(cls=Group, help="Train a small A.X K1 on a dataset.", no_args_is_help=True)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from modeling_axk1.errors import DataError
+from modeling_axk1.errors import DataError, did_you_mean
 
 
 def check_keys(table: Any, keys: dict[str, tuple[type, bool]], where: str) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def check_keys(table: Any, keys: dict[str, tuple[type, bool]], where: str) -> di
         raise DataError(f"{where}: must be a table, got {table!r}")
     for key, value in table.items():
         if key not in keys:
-            raise DataError(f"{where}: unknown key {key!r}; known are {', '.join(keys)}")
+            raise DataError(f"{where}: unknown key {key!r}; known are {', '.join(keys)}{did_you_mean(key, keys)}")
         kind = keys[key][0]
         if type(value) is not kind:
             raise DataError(f"{where}: {key} must be of type {kind.__name__}, got {value!r}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling_axk1.data.document import Document
-from modeling_axk1.errors import DataError
+from modeling_axk1.errors import DataError, did_you_mean
 
 FIELDS = ("text", "language", "source", "source_version", "source_file", "license")
 # A document is in memory whole, several times over: what is longer is data, not text.
@@ -105,5 +105,5 @@ def _fields(line: str, keys: Collection[str], where: str) -> dict[str, Any]:
             raise DataError(f"{where}: field {key!r} holds half a surrogate pair")
     unknown = sorted(fields.keys() - set(keys))
     if unknown:
-        raise DataError(f"{where}: unknown field {unknown[0]!r}")
+        raise DataError(f"{where}: unknown field {unknown[0]!r}{did_you_mean(unknown[0], keys)}")
     return dict(fields)

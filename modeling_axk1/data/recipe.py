@@ -13,7 +13,7 @@ from modeling_axk1.data.release import HeldBack, read_held_back
 from modeling_axk1.data.source import Source, read_source
 from modeling_axk1.data.steps import STEPS
 from modeling_axk1.data.steps.licence import licence
-from modeling_axk1.errors import DataError
+from modeling_axk1.errors import DataError, did_you_mean
 
 # Files and folders are named after it.
 _SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -161,7 +161,7 @@ def _read_steps(entries: list[Any], where: str) -> tuple[list[dict[str, Any]], d
         here = f"{where}: step {number}"
         name = entry.get("name") if isinstance(entry, dict) else None
         if name not in known:
-            raise DataError(f"{here}: unknown step {name!r}; known are {', '.join(known)}")
+            raise DataError(f"{here}: unknown step {name!r}; known are {', '.join(known)}{did_you_mean(name, known)}")
         step = check_keys(entry, {"name": (str, True)} | {key: (kind, True) for key, kind in known[name].items()}, here)
         if name in STEPS and not corpus_steps:
             steps.append(step)

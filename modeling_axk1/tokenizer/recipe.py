@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from modeling_axk1.data.document import Document
-from modeling_axk1.errors import TokenizerError
+from modeling_axk1.errors import TokenizerError, did_you_mean
 
 Sizes = dict[tuple[str, str], int]
 """Bytes of text by language and source."""
@@ -64,7 +64,7 @@ def read_recipe(path: Path) -> Recipe:
         raise TokenizerError(f"{path}: {error}") from None
     for key, value in table.items():
         if key not in _KEYS:
-            raise TokenizerError(f"{path}: unknown key {key!r}; known are {', '.join(_KEYS)}")
+            raise TokenizerError(f"{path}: unknown key {key!r}; known are {', '.join(_KEYS)}{did_you_mean(key, _KEYS)}")
         if type(value) is not _KEYS[key]:
             raise TokenizerError(f"{path}: {key} must be of type {_KEYS[key].__name__}, got {value!r}")
     shares: dict[str, float] = table.get("shares", {})

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modeling_axk1.errors import UsageError
+from modeling_axk1.errors import UsageError, did_you_mean
 from modeling_axk1.weights.write import RawTensor, WriteReport, write_checkpoint
 
 GOLDEN = "golden/logits.safetensors"
@@ -16,7 +16,7 @@ _DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16
 def check_dtype(dtype: str) -> None:
     """Raise UsageError unless weights can be stored in `dtype`."""
     if dtype not in _DTYPES:
-        raise UsageError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype}")
+        raise UsageError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}{did_you_mean(dtype, _DTYPES)}")
 
 
 def cast(model: Any, dtype: str) -> Any:

@@ -7,7 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from modeling_axk1.errors import UsageError, WeightsError
+from modeling_axk1.errors import UsageError, WeightsError, did_you_mean
 from modeling_axk1.weights.checkpoint import Checkpoint, open_checkpoint
 from modeling_axk1.weights.coverage import layout_of
 from modeling_axk1.weights.cut import Whole, layer_of
@@ -75,7 +75,9 @@ class Conversion:
             ("router_bias", self.router_bias, get_args(RouterBias)),
         ):
             if value not in known:
-                raise UsageError(f"{what} must be one of {', '.join(k for k in known if k)}, got {value!r:.60}")
+                names = [name for name in known if name]
+                near = did_you_mean(value, names)
+                raise UsageError(f"{what} must be one of {', '.join(names)}, got {value!r:.60}{near}")
         if self.group_size is not None:
             if self.weights not in ("int8", "int4"):
                 raise UsageError("a group size goes with int8 and int4 only")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Literal, get_args
 
-from modeling_axk1.errors import UsageError
+from modeling_axk1.errors import UsageError, did_you_mean
 from modeling_axk1.weights.coverage import layout_of
 from modeling_axk1.weights.cut import DIVISIONS, MAX_PARTS, Whole, is_first, layer_of
 from modeling_axk1.weights.names import Layout, expected_tensors, is_axk1
@@ -41,7 +41,9 @@ class Sharding:
         """Raise UsageError for what contradicts itself."""
         for value, known, what in ((self.by, BYS, "by"), (self.order, ORDERS, "order")):
             if value not in known:
-                raise UsageError(f"{what} must be one of {', '.join(known)}, got {value!r:.60}")
+                raise UsageError(
+                    f"{what} must be one of {', '.join(known)}, got {value!r:.60}{did_you_mean(value, known)}"
+                )
         if self.by in DIVISIONS and self.parts is None:
             raise UsageError(f"by {self.by} needs the number of parts")
         if self.by not in DIVISIONS and self.parts is not None:

@@ -2,6 +2,7 @@
 
 import typer
 
+from modeling_axk1.cli.group import Group
 from modeling_axk1.cli.hub import accounts, deploy, quota
 from modeling_axk1.cli.hub.proof import verify
 from modeling_axk1.cli.hub.quota import usage
@@ -10,7 +11,9 @@ from modeling_axk1.cli.hub.server import serve
 from modeling_axk1.cli.hub.transport import bundle, mirror, publish
 from modeling_axk1.cli.hub.upkeep import backup, fsck, gc, restore
 
-app = typer.Typer(help="Export, check, publish and verify a release; serve a hub of one's own.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group, help="Export, check, publish and verify a release; serve a hub of one's own.", no_args_is_help=True
+)
 
 for panel, commands in (
     ("Make a release", (export, card, check)),

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
+from modeling_axk1.cli.group import Group
 from modeling_axk1.cli.hub.options import AsJson, Root, seconds
 
-app = typer.Typer(help="Tokens: make, list and revoke them, also while the hub runs.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Tokens: make, list and revoke them, also while the hub runs.", no_args_is_help=True)
 
 
 class Right(StrEnum):

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Print the files for nginx with TLS and for systemd.", no_args_is_help=True)
+from modeling_axk1.cli.group import Group
+
+app = typer.Typer(cls=Group, help="Print the files for nginx with TLS and for systemd.", no_args_is_help=True)
 
 Port = Annotated[int, typer.Option(help="TCP port of the hub on this machine.")]
 

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modeling_axk1.cli.group import Group
 from modeling_axk1.cli.hub.options import AsJson, Root
 
 if TYPE_CHECKING:
     from modeling_axk1.hub.server.usage import Use
 
 app = typer.Typer(
-    help="Quotas: how many bytes a namespace may keep; set also while the hub runs.", no_args_is_help=True
+    cls=Group, help="Quotas: how many bytes a namespace may keep; set also while the hub runs.", no_args_is_help=True
 )
 
 Namespace = Annotated[str, typer.Argument(help="A namespace, or '*' for all that have no quota of their own.")]

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_axk1.errors import UsageError
+from modeling_axk1.errors import UsageError, did_you_mean
 from modeling_axk1.weights.convert import Conversion
 from modeling_axk1.weights.plan import DEFAULT_SHARD_BYTES, parse_size
 
@@ -145,7 +145,9 @@ def _known(table: Any, name: str, where: str) -> None:
     if not isinstance(table, dict):
         raise UsageError(f"{where}: {name} must be a table, got {table!r:.60}")
     if unknown := sorted(table.keys() - _KEYS[name]):
-        raise UsageError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS[name]))}")
+        known = sorted(_KEYS[name])
+        near = did_you_mean(unknown[0], known)
+        raise UsageError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}{near}")
 
 
 def _text(table: Mapping[str, Any], key: str, where: str) -> str:
