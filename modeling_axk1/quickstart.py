@@ -74,11 +74,14 @@ def quickstart(out: Path, settings: Settings, say: Say) -> Report:
     from modeling_axk1.hub.export import export
     from modeling_axk1.hub.server import serving
     from modeling_axk1.hub.verify import verify as verify_release
+    from modeling_axk1.model.presets import preset
     from modeling_axk1.tokenizer.recipe import Recipe
     from modeling_axk1.tokenizer.train import train as train_tokenizer
     from modeling_axk1.train.loop import Settings as TrainSettings
     from modeling_axk1.train.pretrain import plan, pretrain
 
+    preset(settings.preset)  # what was asked for is checked before anything is made
+    train_settings = TrainSettings(steps=settings.steps, minutes=settings.minutes, seed=settings.seed)
     report = Report(out)
     run = _Runner(out, report, say)
     data, tokenizer, checkpoint, folder = (out / name for name in ("data", "tokenizer", "checkpoint", "export"))
@@ -96,7 +99,6 @@ def quickstart(out: Path, settings: Settings, say: Say) -> Report:
         inputs={"data": _digest(data), "vocab_size": settings.vocab_size, "code": _code("tokenizer")},
         make=lambda: train_tokenizer([data], tokenizer, Recipe(vocab_size=settings.vocab_size)),
     )
-    train_settings = TrainSettings(steps=settings.steps, minutes=settings.minutes, seed=settings.seed)
     run.build(
         "3/7 training",
         checkpoint,

@@ -7,7 +7,8 @@ import sys
 
 import typer
 
-from modeling_axk1.cli import data, hub, tokenizer, train, weights
+from modeling_axk1.cli import data, front, hub, tokenizer, train, weights
+from modeling_axk1.cli.completion import answer_shells, completion
 from modeling_axk1.cli.docs import docs
 from modeling_axk1.cli.failures import failure
 from modeling_axk1.cli.group import Group
@@ -18,32 +19,36 @@ app = typer.Typer(
     name="axk1",
     cls=Group,
     help="A.X K1, the open release: from raw text to a published model that from_pretrained loads.",
-    no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(quickstart)
-app.command()(docs)
-app.command(context_settings=FORWARD)(serve)
-app.add_typer(data.app, name="data")
-app.add_typer(tokenizer.app, name="tokenizer")
-app.add_typer(train.app, name="train")
-app.add_typer(weights.app, name="weights")
-app.add_typer(hub.app, name="hub")
+for command in (quickstart, docs, completion):
+    app.command(rich_help_panel="Start here")(command)
+for noun, room in (("data", data), ("tokenizer", tokenizer), ("train", train)):
+    app.add_typer(room.app, name=noun, rich_help_panel="From text to a model")
+for noun, room in (("weights", weights), ("hub", hub)):
+    app.add_typer(room.app, name=noun, rich_help_panel="Checkpoints, releases and hubs")
+app.command(context_settings=FORWARD, rich_help_panel="Use a model")(serve)
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def _root(
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and exit.")
+) -> None:
     if version:
         from modeling_axk1 import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        front.show()
 
 
 def main() -> None:
     """Run the command line; every expected failure becomes one line on stderr and an exit code."""
+    answer_shells()
     try:
         # Not standalone: the framework's own boxes for wrong use are many lines, a person and a log want one.
         sys.exit(typer.main.get_command(app).main(prog_name="axk1", standalone_mode=False))

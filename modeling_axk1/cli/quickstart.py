@@ -6,13 +6,19 @@ from typing import Annotated
 
 import typer
 
+from modeling_axk1.cli.completion import one_of, presets
+
 
 def quickstart(
     out: Annotated[Path, typer.Option(help="Working folder; run again to reuse what is there.")] = Path(
         "axk1-quickstart"
     ),
     preset: Annotated[
-        str, typer.Option(help="Size of the model: quickstart (5 M parameters), nano (8 M, fits FP8) or tiny.")
+        str,
+        typer.Option(
+            help="Size of the model: quickstart (5 M parameters), nano (8 M, fits FP8) or tiny.",
+            autocompletion=one_of(presets),
+        ),
     ] = "quickstart",
     steps: Annotated[int, typer.Option(help="Training steps.")] = 220,
     minutes: Annotated[float, typer.Option(help="Longest training, for slower machines.")] = 4.0,

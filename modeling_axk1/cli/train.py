@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from modeling_axk1.cli.completion import one_of, presets
 from modeling_axk1.cli.group import Group
 
 app = typer.Typer(cls=Group, help="Train a small A.X K1 on a dataset.", no_args_is_help=True)
@@ -17,7 +18,11 @@ def pretrain(
     tokenizer: Annotated[Path, typer.Option(help="Tokenizer folder, as `axk1 tokenizer train` writes it.")],
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write; it appears when all is done.")],
     preset: Annotated[
-        str, typer.Option(help="Size of the model: quickstart (5 M parameters), nano (8 M, fits FP8) or tiny.")
+        str,
+        typer.Option(
+            help="Size of the model: quickstart (5 M parameters), nano (8 M, fits FP8) or tiny.",
+            autocompletion=one_of(presets),
+        ),
     ] = "quickstart",
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 220,
     minutes: Annotated[float | None, typer.Option(help="Stop earlier, after so many minutes.")] = None,
@@ -25,7 +30,10 @@ def pretrain(
     length: Annotated[int, typer.Option(help="Tokens a window.")] = 256,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     seed: Annotated[int, typer.Option(help="Seed of initial weights and batches.")] = 0,
-    dtype: Annotated[str, typer.Option(help="Stored dtype: float32 or bfloat16.")] = "float32",
+    dtype: Annotated[
+        str,
+        typer.Option(help="Stored dtype: float32 or bfloat16.", autocompletion=one_of(("float32", "bfloat16"))),
+    ] = "float32",
     shard_size: Annotated[str, typer.Option(help="Largest shard, e.g. 8MB or 5GB.")] = "5GB",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the inputs, write nothing.")] = False,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modeling_axk1.cli.completion import one_of
 from modeling_axk1.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ By = Annotated[
         "--by",
         help="size; layer or stage (none crosses one); expert-rank or tensor-rank (a folder for each rank).",
         metavar="WHAT",
+        autocompletion=one_of(("size", "layer", "stage", "expert-rank", "tensor-rank")),
     ),
 ]
 Parts = Annotated[int | None, typer.Option("--parts", help="How many stages or ranks.", min=1, metavar="N")]
@@ -34,26 +36,55 @@ ShardSize = Annotated[
     ),
 ]
 InOrder = Annotated[
-    str, typer.Option("--order", help="model (a reader can stream), stored (as it was) or name.", metavar="ORDER")
+    str,
+    typer.Option(
+        "--order",
+        help="model (a reader can stream), stored (as it was) or name.",
+        metavar="ORDER",
+        autocompletion=one_of(("model", "stored", "name")),
+    ),
 ]
 Memory = Annotated[str, typer.Option("--memory", help="Most memory to use, whatever the sizes of tensors.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Threads.  [default: the cores]", min=1, metavar="N")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")]
 LayoutOption = Annotated[
-    str | None, typer.Option("--layout", help="Routed experts fused or per-expert (vLLM).", metavar="LAYOUT")
+    str | None,
+    typer.Option(
+        "--layout",
+        help="Routed experts fused or per-expert (vLLM).",
+        metavar="LAYOUT",
+        autocompletion=one_of(("fused", "per-expert")),
+    ),
 ]
 To = Annotated[
     str | None,
-    typer.Option("--to", help="fp8, int8 or int4; bf16, fp16 or fp32, which dequantises too.", metavar="FORM"),
+    typer.Option(
+        "--to",
+        help="fp8, int8 or int4; bf16, fp16 or fp32, which dequantises too.",
+        metavar="FORM",
+        autocompletion=one_of(("fp8", "int8", "int4", "bf16", "fp16", "fp32")),
+    ),
 ]
 GroupSize = Annotated[
     int | None, typer.Option("--group-size", help="Inputs that share a scale of int8 or int4; 128.", metavar="N")
 ]
 ModelType = Annotated[
-    str | None, typer.Option("--model-type", help="axk1, or AXK1 for vLLM up to 0.25.", metavar="TYPE")
+    str | None,
+    typer.Option(
+        "--model-type",
+        help="axk1, or AXK1 for vLLM up to 0.25.",
+        metavar="TYPE",
+        autocompletion=one_of(("axk1", "AXK1")),
+    ),
 ]
 RouterBiasOption = Annotated[
-    str, typer.Option("--router-bias", help="keep, zeros (vLLM wants them) or drop.", metavar="WHAT")
+    str,
+    typer.Option(
+        "--router-bias",
+        help="keep, zeros (vLLM wants them) or drop.",
+        metavar="WHAT",
+        autocompletion=one_of(("keep", "zeros", "drop")),
+    ),
 ]
 DropMtp = Annotated[bool, typer.Option("--drop-mtp", help="Leave out the layer for multi-token prediction.")]
 MtpFrom = Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modeling_axk1.cli.completion import one_of
 from modeling_axk1.cli.weights.options import (
     AsJson,
     By,
@@ -123,7 +124,13 @@ def fetch(
         str | None, typer.Option("--experts", help='These routed experts, like "0-23".', metavar="LIST")
     ] = None,
     by: Annotated[
-        str | None, typer.Option("--by", help="stage, expert-rank or tensor-rank, of which one --rank.", metavar="WHAT")
+        str | None,
+        typer.Option(
+            "--by",
+            help="stage, expert-rank or tensor-rank, of which one --rank.",
+            metavar="WHAT",
+            autocompletion=one_of(("stage", "expert-rank", "tensor-rank")),
+        ),
     ] = None,
     rank: Annotated[int | None, typer.Option("--rank", help="Which rank, from 0.", min=0, metavar="N")] = None,
     parts: Parts = None,
