@@ -166,7 +166,10 @@ def _check_weights(checkpoint: Path) -> None:
 
     problems = verify(checkpoint).problems
     if problems:
-        raise WeightsError(f"{checkpoint}: {problems[0]} ({len(problems)} problems in all)")
+        raise WeightsError(
+            f"{checkpoint}: {problems[0]} ({len(problems)} problems in all); "
+            f"`axk1 weights verify {checkpoint}` lists them"
+        )
 
 
 class _Runner:

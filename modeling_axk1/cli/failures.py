@@ -41,7 +41,8 @@ def failure(error: BaseException) -> tuple[str, int]:
             # A full disk, a missing file or a refused permission: what the system says, about which file, what to do.
             where = f": {error.filename}" if error.filename else ""
             step = _NEXT_STEPS.get(error.errno or 0)
-            return f"{error.strerror or error}{where}{f'; {step}' if step else ''}", 1
+            said = error.strerror or " ".join(str(error).split())  # libraries write paragraphs
+            return f"{said}{where}{f'; {step}' if step else ''}", 1
         case ModuleNotFoundError(name=str(name)) if name in _EXTRAS:
             return f"this needs {name}, which is not installed: pip install 'axk1[{_EXTRAS[name]}]'", 2
         case KeyboardInterrupt() | typer.Abort():

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from modeling_axk1.errors import UsageError
+from modeling_axk1.errors import HubError, UsageError
 
 # Everything that this command does not know goes on to `transformers serve`.
 FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -32,6 +32,7 @@ def serve(
         import fastapi  # noqa: F401
     except ImportError as error:
         raise UsageError(f"a server needs more packages, such as {error.name}: pip install 'axk1[serve]'") from None
+    _check_there(model)
     import transformers
     from transformers.cli.transformers import app
 
@@ -45,3 +46,14 @@ def serve(
     ended = app(["serve", local, *batching, *context.args], prog_name="axk1", standalone_mode=False)
     if isinstance(ended, int):
         raise typer.Exit(ended)
+
+
+def _check_there(model: str) -> None:
+    """Raise a line for what the server would end in a traceback about, after a minute of asking a hub for it."""
+    folder = Path(model)
+    if folder.is_dir():
+        for name in ("config.json", "tokenizer.json"):
+            if not (folder / name).is_file():
+                raise HubError(f"{folder} has no {name}; `axk1 hub export` makes a folder that can be served")
+    elif model.count("/") != 1 or folder.exists():
+        raise UsageError(f"MODEL must be a folder, or NAMESPACE/NAME on a hub, got {model}")

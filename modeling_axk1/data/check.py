@@ -28,6 +28,7 @@ def check(dataset: Path) -> list[str]:
     file's path; no text may be there twice, and stats.json must say what is there.
     Raises DataError when the folder is no dataset at all.
     """
+    read_sums(dataset)  # first of all: it says so when this is no dataset
     recipe, stats = read_recipe(dataset / "recipe.toml"), read_stats(dataset)
     problems = [*sum_problems(dataset), *_unnamed(dataset)]
     kept = Amount()

@@ -97,7 +97,7 @@ def documents_of(dataset: Path, name: str) -> Iterator[Document]:
         for batch in pyarrow.parquet.ParquetFile(dataset / name).iter_batches(batch_size=256):
             yield from map(_document, batch.to_pylist())
     except (OSError, pyarrow.ArrowException, KeyError) as error:
-        raise DataError(f"{dataset / name} does not hold documents: {error}") from None
+        raise DataError(f"{dataset / name} does not hold documents: {error}; build or download it again") from None
 
 
 def read_texts(dataset: Path, split: str) -> Iterator[str]:
@@ -110,7 +110,7 @@ def read_sums(dataset: Path) -> dict[str, str]:
     """Return {path: SHA-256} of a dataset's SHA256SUMS; raises DataError when it has none, or a broken one."""
     path = dataset / SUMS_FILE
     if not path.is_file():
-        raise DataError(f"{dataset} is not a dataset folder: it has no {SUMS_FILE}")
+        raise DataError(f"{dataset} is not a dataset folder: it has no {SUMS_FILE}; `axk1 data build` makes one")
     try:
         return parse_sums(path.read_bytes())
     except ValueError as error:

@@ -98,7 +98,9 @@ def _run(command: list[str], folder: Path) -> None:
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
     except FileNotFoundError:
-        raise DataError(f"{command[0]} is needed to download packages, and is not installed") from None
+        raise DataError(
+            f"{command[0]} is needed to download packages, and is not installed; install it, then run this again"
+        ) from None
     except subprocess.CalledProcessError as error:
         lines = error.stderr.decode(errors="replace").strip().splitlines()
         asked = " ".join([*command[:2], command[-1]])

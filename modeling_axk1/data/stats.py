@@ -125,7 +125,7 @@ def count_tokens(dataset: Path, tokenizer: Path, batch: int = 256) -> Tokens:
 
     path = tokenizer / "tokenizer.json"
     if not path.is_file():
-        raise DataError(f"no tokenizer.json in {tokenizer}")
+        raise DataError(f"no tokenizer.json in {tokenizer}; `axk1 tokenizer train` makes one")
     loaded = Tokenizer.from_file(str(path))
     by_language: Counter[str] = Counter()
     by_source: Counter[str] = Counter()

@@ -43,7 +43,7 @@ def bundle(folder: Path, out: Path, *, volume_bytes: int | None = None, dry_run:
 
     """
     if not folder.is_dir():
-        raise HubError(f"{folder} is no release set: it is not a folder")
+        raise HubError(f"{folder} is no folder with a release set; `axk1 hub export` makes one")
     release, sources = open_set(folder)
     text = (folder / RELEASE_FILE).read_bytes()
 
@@ -92,5 +92,5 @@ def _proven(source: Source, path: str, entry: Entry) -> Iterator[bytes]:
     if digest.hexdigest() != entry.sha256:
         raise HubError(
             f"{source.name}: {path} must have SHA-256 {entry.sha256}, as {SUMS_FILE} says, got {digest.hexdigest()}; "
-            "nothing was written"
+            f"nothing was written; `axk1 hub verify` lists all that differ"
         )

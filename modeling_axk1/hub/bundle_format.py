@@ -76,15 +76,15 @@ class Bundle:
         if position + len(END) != self.volumes.size:
             raise HubError(
                 f"{self.name} must have {position + len(END):,} bytes by its {INDEX_FILE}, got {self.volumes.size:,}: "
-                "a volume is missing, or was not copied whole"
+                "a volume is missing, or was not copied whole; copy it again"
             )
         self._check_zero(_BLOCK + size, len(padding(size)), INDEX_FILE)
         self._check_zero(position, len(END), "its end")
         if RELEASE_FILE not in self.entries or self.entries[RELEASE_FILE].size > LARGEST_RELEASE_FILE:
-            raise HubError(f"{self.name} holds no {RELEASE_FILE}")
+            raise HubError(f"{self.name} holds no {RELEASE_FILE}; copy it again")
         text = b"".join(self.read(RELEASE_FILE))
         if hash_chunks(iter([text])) != self.entries[RELEASE_FILE].sha256:
-            raise HubError(f"{self.name}: {RELEASE_FILE} is damaged: it is not what {INDEX_FILE} says")
+            raise HubError(f"{self.name}: {RELEASE_FILE} is damaged: it is not what {INDEX_FILE} says; copy it again")
         self.release: ReleaseSet = parse_release(text)
         folders = tuple(f"{member.folder}/" for member in self.release.repositories)
         for name in self.entries:
@@ -100,14 +100,16 @@ class Bundle:
         entry, position = self.entries[name], self._offsets[name]
         expected = header(name, entry.size)
         if b"".join(self.volumes.read(position, len(expected))) != expected:
-            raise HubError(f"{self.name}: the tar header of {name} is damaged, or not one that axk1 hub bundle writes")
+            raise HubError(
+                f"{self.name}: the tar header of {name} is damaged, or not of `axk1 hub bundle`; copy it again"
+            )
         position += len(expected)
         self._check_zero(position + entry.size, len(padding(entry.size)), name)
         yield from self.volumes.read(position + start, entry.size - start)
 
     def _check_zero(self, position: int, nbytes: int, name: str) -> None:
         if any(b"".join(self.volumes.read(position, nbytes))):
-            raise HubError(f"{self.name}: the zero bytes after {name} are damaged")
+            raise HubError(f"{self.name}: the zero bytes after {name} are damaged; copy it again")
 
 
 class BundleSource:

@@ -52,7 +52,9 @@ def prove_cache(cache: Path, repo_id: str | None = None, *, key: Path | None = N
         if match and repo_id in (None, f"{match[2]}/{match[3]}"):
             folders.append((folder, f"{'datasets/' if match[1] == 'datasets' else ''}{match[2]}/{match[3]}"))
     if not folders:
-        raise HubError(f"nothing to check: {cache} holds {repo_id or 'no repository'}{' not' if repo_id else ''}")
+        raise HubError(
+            f"nothing to check: {cache} holds no {repo_id or 'repository'}; HF_HUB_CACHE names another cache"
+        )
     return [_prove(folder, name, key) for folder, name in folders]
 
 

@@ -140,7 +140,7 @@ def subjects_in(place: Path) -> tuple[list[Subject], list[Finding]]:
         return [Subject(folder, "model", name, beside) for name, folder in zip(names, folders, strict=True)], []
     if (place / "README.md").is_file():
         return [_single(place)], []
-    raise HubError(f"{place} is no release: it has neither {RELEASE_FILE} nor README.md")
+    raise HubError(f"{place} is no release: it has neither {RELEASE_FILE} nor README.md; `axk1 hub export` makes one")
 
 
 def _single(folder: Path) -> Subject:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from modeling_axk1.errors import HubError, UsageError
 
 REPOSITORY_TYPES = ("model", "dataset")
+IS_IT_RUNNING = "is it running? `axk1 hub serve` runs one"
 
 
 def check_endpoint(endpoint: str) -> str:
@@ -20,6 +21,11 @@ def check_endpoint(endpoint: str) -> str:
     if parts.username or parts.password:
         raise UsageError("a hub's address must not hold a user name or password; put the token into HF_TOKEN")
     return endpoint.rstrip("/")
+
+
+def needs_token(status: int) -> str:
+    """Return what to do about an HTTP status that says a token is missing, wrong or weak; "" for any other."""
+    return "; put a token that may do this into HF_TOKEN" if status in (401, 403) else ""
 
 
 @contextmanager
@@ -42,11 +48,12 @@ def calling(endpoint: str, token: str | None, transport: Literal["lfs", "xet"] =
     try:
         yield huggingface_hub.HfApi(endpoint=endpoint, token=token or False)
     except HfHubHTTPError as error:
-        raise HubError(f"{endpoint} refused: {_one_line(error, token)}") from None
+        wants = needs_token(getattr(error.response, "status_code", 0))
+        raise HubError(f"{endpoint} refused: {_one_line(error, token)}{wants}") from None
     except HFValidationError as error:
         raise UsageError(_one_line(error, token)) from None
     except (HTTPError, ConnectionError, LocalEntryNotFoundError) as error:
-        raise HubError(f"cannot reach the hub at {endpoint}: {_one_line(error, token)}") from None
+        raise HubError(f"cannot reach the hub at {endpoint}: {_one_line(error, token)}; {IS_IT_RUNNING}") from None
     finally:
         constants.HF_HUB_DISABLE_XET = xet_disabled
         if not bars_disabled and not os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS"):

@@ -144,21 +144,24 @@ def export_release(manifest: Manifest, out: Path, *, key: Path | None = None, dr
 
 def check_inputs(inputs: Inputs) -> None:
     """Raise HubError naming the first input that is missing, damaged or does not fit the others."""
-    for folder, name in (
-        (inputs.checkpoint, "train.json"),
-        (inputs.checkpoint, "golden/logits.safetensors"),
-        (inputs.checkpoint, "generation_config.json"),
-        (inputs.tokenizer, "tokenizer.json"),
-        (inputs.tokenizer, "tokenizer_config.json"),
-        (inputs.tokenizer, "chat_template.jinja"),
-        (inputs.tokenizer, "report.json"),
-        (inputs.dataset, "stats.json"),
+    for folder, name, maker in (
+        (inputs.checkpoint, "train.json", "train pretrain"),
+        (inputs.checkpoint, "golden/logits.safetensors", "train pretrain"),
+        (inputs.checkpoint, "generation_config.json", "train pretrain"),
+        (inputs.tokenizer, "tokenizer.json", "tokenizer train"),
+        (inputs.tokenizer, "tokenizer_config.json", "tokenizer train"),
+        (inputs.tokenizer, "chat_template.jinja", "tokenizer train"),
+        (inputs.tokenizer, "report.json", "tokenizer train"),
+        (inputs.dataset, "stats.json", "data build"),
     ):
         if not (folder / name).is_file():
-            raise HubError(f"{folder} has no {name}; nothing was exported")
+            raise HubError(f"{folder} has no {name}, which `axk1 {maker}` writes; nothing was exported")
     problems = verify(inputs.checkpoint).problems
     if problems:
-        raise HubError(f"{inputs.checkpoint} cannot be exported: {problems[0]} ({len(problems)} problems in all)")
+        raise HubError(
+            f"{inputs.checkpoint} cannot be exported: {problems[0]} ({len(problems)} problems in all); "
+            f"`axk1 weights verify {inputs.checkpoint}` lists them"
+        )
     _check_tokenizer(inputs.tokenizer, read_json(inputs.checkpoint / "config.json"))
 
 
@@ -166,7 +169,10 @@ def _check_tokenizer(tokenizer: Path, config: dict[str, Any]) -> None:
     content = json.loads((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
     ids = {token["id"] for token in content["added_tokens"]} | set(content["model"]["vocab"].values())
     if max(ids) + 1 != config["vocab_size"]:
-        raise HubError(f"the tokenizer has {max(ids) + 1} entries, the model's vocab_size is {config['vocab_size']}")
+        raise HubError(
+            f"the tokenizer has {max(ids) + 1} entries, the model's vocab_size is {config['vocab_size']}; "
+            "--tokenizer must be the one that it was trained with"
+        )
 
 
 def _planned_files(manifest: Manifest, inputs: Inputs, abouts: list[About]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from modeling_axk1.errors import HubError, ReleasedTagError
-from modeling_axk1.hub.client import check_endpoint
+from modeling_axk1.hub.client import IS_IT_RUNNING, check_endpoint, needs_token
 from modeling_axk1.hub.repo import RemoteFile, Repo, described
 
 ATTEMPTS = 8
@@ -211,7 +211,7 @@ class Remote:
         sent = {**build_hf_headers(token=(self.token if own else None) or False), **(headers or {})}
         tried, attempts = 0, ATTEMPTS
         while True:
-            wait, final = 0.0, False
+            wait, final, status = 0.0, False, 0
             try:
                 answer = get_session().request(
                     method, url, json=json_body, content=content() if content else None, headers=sent, timeout=TIMEOUT
@@ -219,7 +219,7 @@ class Remote:
                 self._answered = True
                 if answer.is_success or answer.status_code in accept:
                     return answer
-                reason = self._said(answer)
+                reason, status = self._said(answer), answer.status_code
                 final = answer.status_code not in (408, 425, 429) and answer.status_code < 500
                 final = final or answer.status_code in (501, 507)  # asking again makes no difference
                 attempts = ATTEMPTS_AT_500 if answer.status_code == 500 else ATTEMPTS
@@ -229,9 +229,9 @@ class Remote:
                 reason = self._line(str(error) or type(error).__name__)
             tried += 1
             if final:
-                raise HubError(f"{self.endpoint} refused {what}: {reason}")
+                raise HubError(f"{self.endpoint} refused {what}: {reason}{needs_token(status)}")
             if not self._answered and tried == 2:  # nobody is there: a person waits for this line
-                raise HubError(f"cannot reach the hub at {self.endpoint}: {reason}")
+                raise HubError(f"cannot reach the hub at {self.endpoint}: {reason}; {IS_IT_RUNNING}")
             if tried >= attempts:
                 raise HubError(f"{self.endpoint} failed at {what}, tried {tried} times: {reason}")
             time.sleep(min(max(wait, FIRST_WAIT * 2 ** (tried - 1)), LONGEST_WAIT))

@@ -43,13 +43,15 @@ def check_source(source: Source) -> dict[str, str]:
     Only names are compared here: the bytes are proven when they are read.
     """
     if CARD not in source.files:
-        raise HubError(f"a published folder must hold its card, {CARD}; {source.name} has none")
+        raise HubError(
+            f"a published folder must hold its card, {CARD}; {source.name} has none; `axk1 hub export` writes one"
+        )
     claims = claimed_digests(source)
     if claims:
         here = source.files.keys() - _NOT_LISTED
         for wrong, problem in ((claims.keys() - here, "is missing"), (here - claims.keys(), f"is not in {SUMS_FILE}")):
             if wrong:
-                raise HubError(f"{source.name}: {min(wrong)} {problem}; nothing was sent")
+                raise HubError(f"{source.name}: {min(wrong)} {problem}; nothing was sent; export it again")
     return claims
 
 
@@ -69,7 +71,9 @@ def compare(source: Source, remote: Mapping[str, RemoteFile], claims: Mapping[st
             if file.sha256:
                 same = source.digest(path) == file.sha256
                 if not same and path in claims:
-                    raise HubError(f"{source.name}: {path} is damaged: it is not what {SUMS_FILE} says")
+                    raise HubError(
+                        f"{source.name}: {path} is damaged: it is not what {SUMS_FILE} says; export it again"
+                    )
             else:
                 same = git_id(iter([_small(source, path, claims)]), file.size) == file.blob_id
             if same:
@@ -149,7 +153,7 @@ def _small(source: Source, path: str, claims: Mapping[str, str]) -> bytes:
     """Return a small file; raises HubError when it is not what SHA256SUMS says."""
     content = read_text(source, path)
     if path in claims and hash_chunks(iter([content])) != claims[path]:
-        raise HubError(f"{source.name}: {path} is damaged: it is not what {SUMS_FILE} says")
+        raise HubError(f"{source.name}: {path} is damaged: it is not what {SUMS_FILE} says; export it again")
     return content
 
 

@@ -51,7 +51,7 @@ class FolderSource:
     def __init__(self, folder: Path, *, may_be_empty: bool = False) -> None:
         """List what is published of `folder`; raises HubError when that is nothing."""
         if not folder.is_dir():
-            raise HubError(f"{folder} is not a folder")
+            raise HubError(f"{folder} is not a folder; check the path")
         self.folder = folder
         self.name = str(folder)
         self.files: dict[str, int] = {}
@@ -61,7 +61,7 @@ class FolderSource:
             if file.is_file() and not ignored:
                 self.files[relative.as_posix()] = file.stat().st_size
         if not self.files and not may_be_empty:
-            raise HubError(f"{folder} is empty")
+            raise HubError(f"{folder} is empty; `axk1 hub export` fills one")
         self._state = State(default_state(folder), folder)
         self._read: dict[str, list[int]] = {}  # what each file was when it was last read to its end
         self._lock = threading.Lock()
@@ -130,7 +130,9 @@ def git_id(chunks: Iterator[bytes], size: int) -> str:
 def read_text(source: Source, path: str) -> bytes:
     """Return a whole small file; raises HubError for one of more than 64 MiB or that is missing."""
     if path not in source.files:
-        raise HubError(f"{source.name} has no {path}: nothing says what its files must be")
+        raise HubError(
+            f"{source.name} has no {path}: nothing says what its files must be; `axk1 weights manifest` records it"
+        )
     if source.files[path] > LARGEST_TEXT:
         raise HubError(f"{path} of {source.name} must be at most {LARGEST_TEXT:,} bytes, got {source.files[path]:,}")
     return b"".join(source.read(path))

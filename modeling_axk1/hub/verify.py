@@ -110,7 +110,7 @@ def verify(
         snapshot = _download(home, remote, repo, revision)
         proof = require(prove(_named(snapshot, repo_id), key=key))
         if not (snapshot / GOLDEN).is_file():
-            raise HubError(f"{repo_id} has no recorded logits: {GOLDEN} is missing")
+            raise HubError(f"{repo_id} has no recorded logits: {GOLDEN} is missing; --stream proves its bytes alone")
         dataset_proof = None
         if dataset_id:
             dataset = _download(home, remote, Repo("dataset", dataset_id), dataset_revision or "main")
@@ -205,7 +205,7 @@ def _task_of(pin: Pin, snapshot: Path, max_new_tokens: int) -> dict[str, Any] | 
     if is_model and not any(snapshot.glob("*.safetensors")):
         return None
     if is_model and not (snapshot / GOLDEN).is_file():
-        raise HubError(f"{pin.repo.id} has no recorded logits: {GOLDEN} is missing")
+        raise HubError(f"{pin.repo.id} has no recorded logits: {GOLDEN} is missing; --stream proves its bytes alone")
     return {
         "repo_id": pin.repo.id if is_model else None,
         "revision": pin.tag,

@@ -29,10 +29,12 @@ class Volumes:
         elif numbered:
             missing = [number for number in range(1, max(numbered) + 1) if number not in numbered]
             if missing:
-                raise HubError(f"volume {path.name}.{missing[0]:03d} is missing")
+                raise HubError(f"volume {path.name}.{missing[0]:03d} is missing; put it beside the others")
             self.parts = [numbered[number] for number in sorted(numbered)]
         else:
-            raise HubError(f"there is no bundle {path}, nor its first volume {path.name}.001")
+            raise HubError(
+                f"there is no bundle {path}, nor its first volume {path.name}.001; `axk1 hub bundle` makes one"
+            )
         self._sizes = [part.stat().st_size for part in self.parts]
         self.size = sum(self._sizes)
 

@@ -53,7 +53,7 @@ def report(
     """
     rows = gather(held_out, unseen, limit)
     if not rows:
-        raise TokenizerError("there is no text to measure on")
+        raise TokenizerError("there is no text to measure on; give some with --unseen or --text")
     ours = OfTokenizers((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
     subjects: dict[str, Peer] = {OURS: ours}
     with progress_bar("tokenizers", total=None) as advance:

@@ -41,7 +41,8 @@ class Batches:
         if self.windows < self.size:
             needed = self.size * self.length
             raise TrainError(
-                f"a batch of {self.size} x {self.length} needs {needed:,} tokens, the data has {len(self.stream):,}"
+                f"a batch of {self.size} x {self.length} needs {needed:,} tokens, the data has {len(self.stream):,}; "
+                "make --batch-size or --length smaller, or give more text"
             )
 
     @property

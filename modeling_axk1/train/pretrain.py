@@ -86,7 +86,7 @@ def plan(
     train_texts = list(read_texts(dataset, "train"))
     held_out = list(read_documents(dataset, "validation"))
     if not train_texts or not held_out:
-        raise TrainError(f"{dataset} needs documents in its splits train and validation")
+        raise TrainError(f"{dataset} needs documents in its splits train and validation; `axk1 data build` makes both")
     config = AXK1Config(
         **preset(preset_name),
         vocab_size=len(tokenizer),

@@ -66,7 +66,10 @@ def check(
     signature = _read_signature(report, folder, key)
     claims = [claim for claim in (sums, own and own[0], signature) if claim]
     if not claims and not report.problems:
-        raise WeightsError(f"{path} cannot be checked: nothing says what its files must be ({report.unchecked[0]})")
+        raise WeightsError(
+            f"{path} cannot be checked: nothing says what its files must be ({report.unchecked[0]}); "
+            "`axk1 weights manifest` records what they are now"
+        )
 
     manifest = own[1] if own and tensors else None
     checkpoint = scan_checkpoint(folder) if manifest else Checkpoint(folder)

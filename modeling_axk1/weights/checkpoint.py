@@ -63,7 +63,9 @@ def scan_checkpoint(place: Path | Store) -> Checkpoint:
         _scan_shards(found, Counter({SINGLE_FILE: 0}))
         _report_strangers(found, {SINGLE_FILE})
     else:
-        found.problems.append(f"{store.name} must hold {INDEX_FILE} or {SINGLE_FILE}, and holds neither")
+        found.problems.append(
+            f"{store.name} must hold {INDEX_FILE} or {SINGLE_FILE}, and holds neither; is it a checkpoint?"
+        )
     return found
 
 
@@ -76,7 +78,7 @@ def open_checkpoint(place: Path | Store, *, beside_others: bool = False) -> Chec
     problems = found.problems if beside_others else found.complaints
     if problems:
         more = len(problems) - 1
-        raise WeightsError(problems[0] + (f" (and {more:,} more: axk1 weights verify lists them)" if more else ""))
+        raise WeightsError(problems[0] + (f" (and {more:,} more: `axk1 weights verify` lists them)" if more else ""))
     return found
 
 

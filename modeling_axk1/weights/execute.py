@@ -163,7 +163,10 @@ def _check_room(plan: Plan, notes: Notes, files: Path) -> None:
     with suppress(OSError):  # an unfinished shard takes part of its room already
         free += sum(path.stat().st_blocks * 512 for path in files.rglob(".*.part"))
     if wanted > free:
-        raise WeightsError(f"{files.parent.parent} must have {wanted:,} bytes free, and has {free:,}; nothing is lost")
+        raise WeightsError(
+            f"{files.parent.parent} must have {wanted:,} bytes free, and has {free:,}; "
+            "free some and run this again: nothing is lost"
+        )
 
 
 def _write(plan: Plan, sources: Sequence[Store], files: Path, notes: Notes, workers: int, description: str) -> int:

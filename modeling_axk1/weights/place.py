@@ -31,7 +31,9 @@ def open_place(text: str) -> Store:
         try:
             return HubRepository(match[1], match[2])
         except WeightsError as error:
-            raise WeightsError(f"{text} is no folder here, and as a repository: {error}") from None
+            raise WeightsError(
+                f"{text} is no folder here, and as a repository: {error}; HF_ENDPOINT names another hub"
+            ) from None
     raise UsageError(
         f"PLACE must be a folder with a checkpoint, an address like https://host/folder/, "
         f"or a repository like owner/name or owner/name@revision, got {ascii(text)[1:-1]:.200}"

@@ -56,7 +56,7 @@ def generate_keys(out: Path, *, dry_run: bool = False) -> tuple[Path, Path]:
     private, public = out.with_name(f"{name}.pem"), out.with_name(f"{name}.pub.pem")
     for path in (private, public):
         if path.exists():
-            raise UsageError(f"a key is never overwritten: {path} is there already")
+            raise UsageError(f"a key is never overwritten: {path} is there already; name another")
     if dry_run:
         return private, public
     key = ec.generate_private_key(ec.SECP256R1())
@@ -114,7 +114,7 @@ def sign(
                     )
                 trusted[name] = entry.sha256
     elif trust_manifest:
-        raise WeightsError(f"{path} must hold {MANIFEST_FILE} to be trusted; axk1 weights manifest writes it")
+        raise WeightsError(f"{path} must hold {MANIFEST_FILE} to be trusted; `axk1 weights manifest` writes it")
     report = SignReport(str(path), len(names), sum(folder.size(name) for name in names), len(trusted), dry_run)
     if dry_run:
         return report
@@ -220,7 +220,7 @@ def _as_usage_error(what: str, key: Path) -> Iterator[None]:
     except OSError:
         raise
     except Exception as error:  # which of a dozen kinds depends on what the file holds instead
-        raise UsageError(f"{what} {_KEY_RULE}, got {key.name}") from error
+        raise UsageError(f"{what} {_KEY_RULE}, got {key.name}; `axk1 weights keygen` makes a pair") from error
 
 
 def _library() -> ModuleType:

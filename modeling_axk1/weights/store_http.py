@@ -138,7 +138,9 @@ class HubRepository(_Web):
                 raise WeightsError(f"{self.endpoint} must name the commit of {asked}, got {self.commit!r:.60}")
             self._files = self._listing(f"{api}/tree/{self.commit}")
         except FileNotFoundError:
-            raise WeightsError(f"{self.endpoint} has no model {asked}, or shows it only with a token") from None
+            raise WeightsError(
+                f"{self.endpoint} has no model {asked}, or shows it only with a token in HF_TOKEN"
+            ) from None
         self.name = f"{repository}@{self.commit}"
         self._base = f"{self.endpoint}/{quote(repository)}/resolve/{self.commit}/"
         for file, facts in self._files.items():

@@ -91,7 +91,9 @@ def manifest(
     reading = _reading(folder(path), workers, memory, state, fresh)
     if check:
         if not (path / "MANIFEST.json").is_file():
-            raise WeightsError(f"{path} must hold MANIFEST.json to be compared with, and does not")
+            raise WeightsError(
+                f"{path} must hold MANIFEST.json to be compared with; `axk1 weights manifest {path}` writes it"
+            )
         _show_check(compare(path, tensors=True, reading=reading), as_json)
         return
     report = record(path, dry_run=dry_run, reading=reading)

@@ -55,5 +55,6 @@ def check_releasable(dataset: Path) -> None:
             raise HubError(f"{dataset} has no {name}; nothing was exported (`axk1 data build` makes a dataset)")
     if read_json(dataset / "stats.json").get("whole"):
         raise HubError(
-            f"{dataset} is a whole corpus, with documents that its recipe holds back: it is for training, not release"
+            f"{dataset} is a whole corpus, with documents that its recipe holds back: it is for training, not release; "
+            "build it without --whole"
         )

@@ -58,5 +58,5 @@ def _validation_files(dataset: Path) -> list[str]:
     names = parse_sums((dataset / SUMS_FILE).read_bytes())
     found = [name for name in names if name.startswith("data/") and Path(name).name.startswith("validation-")]
     if not found:
-        raise HubError(f"{dataset} has no validation split to measure on")
+        raise HubError(f"{dataset} has no validation split to measure on; `axk1 data build` makes one")
     return found

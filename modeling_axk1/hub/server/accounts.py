@@ -113,7 +113,7 @@ class Accounts:
         identity, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
         with self._changing() as tokens:
             if any(entry["name"] == name for entry in tokens.values()):
-                raise UsageError(f"{name} has a token already; revoke it first")
+                raise UsageError(f"{name} has a token already; `axk1 hub token revoke {name}` ends it")
             while identity in tokens:
                 identity = secrets.token_hex(4)
             tokens[identity] = {**asdict(account), "sha256": _digest(secret)}
@@ -124,7 +124,7 @@ class Accounts:
         with self._changing() as tokens:
             found = [identity for identity, entry in tokens.items() if entry["name"] == name]
             if not found:
-                raise HubError(f"{name} has no token on this hub")
+                raise HubError(f"{name} has no token on this hub; `axk1 hub token list` shows who has")
             for identity in found:
                 del tokens[identity]
 
@@ -149,7 +149,7 @@ class Accounts:
         except FileNotFoundError:
             return {}
         except ValueError:
-            raise HubError(f"{self._file} is damaged: it is not JSON") from None
+            raise HubError(f"{self._file} is damaged: it is not JSON; take it from a backup") from None
         return tokens
 
     @contextmanager

@@ -85,14 +85,14 @@ def backup(root: Path, to: Path) -> BackupReport:
     """
     if to.suffix == ".tar":
         if to.exists():
-            raise HubError(f"{to} exists; a backup never overwrites one")
+            raise HubError(f"{to} exists; a backup never overwrites one; name another file")
         to.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=".backup.") as folder:
             report = _backup(root, Path(folder))
             _pack(Path(folder), to)
         return report
     if to.exists() and (not to.is_dir() or (any(to.iterdir()) and not (to / "files").is_dir())):
-        raise HubError(f"{to} is neither empty nor a folder of backups")
+        raise HubError(f"{to} is neither empty nor a folder of backups; name another place")
     return _backup(root, to)
 
 
@@ -107,7 +107,7 @@ def restore(origin: Path, root: Path) -> BackupReport:
     with _unpacked(origin, root) as store:
         found = sorted((store / "snapshots").glob("*.json"))
         if not found:
-            raise HubError(f"{origin} holds no finished backup")
+            raise HubError(f"{origin} holds no finished backup; `axk1 hub backup` makes one")
         entries = _read_snapshot(found[-1])
         with atomic_folder(root) as folder:
             folder.chmod(0o700)
@@ -275,7 +275,7 @@ def _unpacked(origin: Path, root: Path) -> Iterator[Path]:
     except (tarfile.TarError, EOFError) as error:
         raise HubError(f"{origin} is no whole backup: {error}") from None
     except FileNotFoundError:
-        raise HubError(f"there is no backup at {origin}") from None
+        raise HubError(f"there is no backup at {origin}; `axk1 hub backup` makes one") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -32,7 +32,9 @@ class Catalog:
             root.mkdir(parents=True, exist_ok=True)
             self._lock_file = (root / "lock").open("w")
         except OSError as error:
-            raise HubError(f"{root} must be a folder that the hub can write: {error.strerror}") from None
+            raise HubError(
+                f"{root} must be a folder that the hub can write: {error.strerror}; choose another --root"
+            ) from None
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -123,7 +123,7 @@ def collect(root: Path, *, grace: float = DAY, dry_run: bool = False) -> Collect
 def upkeep(root: Path) -> Iterator[None]:
     """Be the one upkeep command on the hub at `root`: nothing disappears under a backup or a check."""
     if not (root / "repositories").is_dir():
-        raise HubError(f"{root} holds no hub")
+        raise HubError(f"{root} holds no hub; `axk1 hub serve` makes one")
     try:
         with exclusive(root / "upkeep.lock"):
             yield

@@ -32,7 +32,7 @@ class Limits:
         except FileNotFoundError:
             return {}
         except ValueError:
-            raise HubError(f"{self._file} is damaged: it is not JSON") from None
+            raise HubError(f"{self._file} is damaged: it is not JSON; take it from a backup") from None
         return limits
 
     def set(self, namespace: str, limit: int | None) -> None:

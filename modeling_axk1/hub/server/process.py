@@ -180,7 +180,9 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
         # Named as TCP, so that asyncio turns Nagle's algorithm off: a body behind its head would wait 40 ms for an ACK.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except socket.gaierror as error:
-        raise HubError(f"{host} is not an address of this machine: {error.strerror}") from None
+        raise HubError(
+            f"{host} is not an address of this machine: {error.strerror}; choose another with --host"
+        ) from None
     try:
         # Lets a restart take a port whose old connections are still closing; a port in use stays in use.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -193,5 +195,5 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise HubError(f"port {port} on {host} is taken; choose another with --port") from None
-        raise HubError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise HubError(f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port") from None
     return listener

@@ -79,7 +79,7 @@ def report(root: Path) -> Report:
     """Count what every repository of the hub at `root` keeps, which may be serving; HubError when there is no hub."""
     folder = root / "repositories"
     if not folder.is_dir():
-        raise HubError(f"{root} holds no hub")
+        raise HubError(f"{root} holds no hub; `axk1 hub serve` makes one")
     blobs = BlobStore(root / "blobs")
     counter, limits = Counter(root, blobs), Limits(root)
     found: dict[str, list[tuple[str, str, Use]]] = {}
