@@ -1,12 +1,20 @@
 """`axk1 quickstart`: parse, call one function, print."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from modeling_axk1.cli.completion import one_of, presets
+
+# One line to copy: text goes in, text comes out.
+_ASK = (
+    "from transformers import pipeline; ask = pipeline('text-generation', '{folder}', trust_remote_code=True); "
+    "print(ask('The server', max_new_tokens=40)[0]['generated_text'])"
+)
 
 
 def quickstart(
@@ -43,6 +51,8 @@ def quickstart(
         print(json.dumps({**report.as_dict(), **environment()}, indent=2, ensure_ascii=False))
         return
     proof, model, dataset = report.verified, report.model, report.dataset
+    axk1, python = _as_typed_here()
+    page = f"http://127.0.0.1:8000/{model['repo_id']}"
     print(f"""
 A stranger's process loaded {model["repo_id"]} at {model["tag"]} and continued {proof["prompt"]!r}:
 
@@ -54,7 +64,25 @@ A stranger's process loaded {model["repo_id"]} at {model["tag"]} and continued {
   checkpoint  {out / "checkpoint"}
   hub         {out / "hub"}
 
-See it on the hub:   axk1 hub serve --root {out / "hub"} --port 8000
-Load it yourself:    HF_ENDPOINT=http://127.0.0.1:8000 python -c "from transformers import AutoModelForCausalLM as M; \\
-                     print(M.from_pretrained('{model["repo_id"]}', revision='{model["tag"]}', trust_remote_code=True))"
+Ask the model, in Python:
+
+  {python} -c "{_ASK.format(folder=out / "export")}"
+
+Read its card, at {page} once this runs:
+
+  {axk1} hub serve --root {out / "hub"} --port 8000
+
+See what else there is to do:
+
+  {axk1}
 """)
+
+
+def _as_typed_here() -> tuple[str, str]:
+    """Return how a person in this folder calls `axk1` and the Python that has it, activated environment or not."""
+    python = Path(sys.executable)
+    own = python.with_name("axk1")
+    if (found := shutil.which("axk1")) and Path(found).samefile(own):
+        return "axk1", "python"
+    python, own = (path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path for path in (python, own))
+    return str(own) if own.exists() else f"{python} -m modeling_axk1", str(python)
