@@ -16,7 +16,7 @@ _NEXT_STEPS = {
     errno.EROFS: "name another place",
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
-    errno.EMFILE: "raise the limit of open files with `ulimit -n`",
+    errno.EMFILE: "raise the limit with `ulimit -n`",
 }
 
 # Which extra of this package brings a package that only some commands need.

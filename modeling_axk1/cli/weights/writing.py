@@ -106,7 +106,7 @@ def convert(
 
     wanted = conversion(layout, to, group_size, model_type, router_bias, drop_mtp, mtp_from)
     if wanted == Conversion():
-        raise UsageError("convert needs to know what shall be otherwise, such as --to fp8; see --help")
+        raise UsageError("convert needs to know what shall be otherwise, such as --to fp8")
     planned, stores = plan_convert(source(place), wanted, sharding(by, parts, shard_size, order))
     if dry_run:
         show_plan(planned, as_json)

@@ -195,5 +195,7 @@ def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise HubError(f"port {port} on {host} is taken; choose another with --port") from None
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise HubError(f"{host} is not an address of this machine; choose another with --host") from None
         raise HubError(f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port") from None
     return listener
