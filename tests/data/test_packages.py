@@ -83,7 +83,7 @@ def test_an_unknown_client_is_refused(source, tmp_path):
 
 def test_a_client_that_is_not_installed_is_named(source, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(DataError, match=r"^apt-get is needed to download packages, and is not installed$"):
+    with pytest.raises(DataError, match=r"^apt-get is needed to download packages, and is not installed; install it, "):
         fetch(source, tmp_path)
 
 

@@ -264,10 +264,10 @@ def test_a_dry_run_reads_and_writes_nothing(folder, keys, monkeypatch):
 
 def test_what_is_no_key_is_said_in_one_line_with_exit_2(folder, keys, run_axk1, tmp_path):
     rule = "must be a PEM file of an elliptic-curve key (P-256, P-384 or P-521) without a password"
-    result = run_axk1("weights", "sign", folder, "--key", keys[1])
-    assert (result.returncode, result.stderr) == (2, f"axk1: error: the private key {rule}, got release.pub.pem\n")
-    result = run_axk1("weights", "check", folder, "--key", keys[0])
-    assert (result.returncode, result.stderr) == (2, f"axk1: error: the public key {rule}, got release.pem\n")
+    for command, which, given in (("sign", "private", keys[1]), ("check", "public", keys[0])):
+        result = run_axk1("weights", command, folder, "--key", given)
+        line = f"axk1: error: the {which} key {rule}, got {given.name}; `axk1 weights keygen` makes a pair\n"
+        assert (result.returncode, result.stderr) == (2, line)
     result = run_axk1("weights", "check", folder, "--key", tmp_path / "nothing.pem")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "No such file" in result.stderr
@@ -311,7 +311,8 @@ def test_the_cli_makes_keys_signs_and_checks(run_axk1, folder, tmp_path):
     result = run_axk1("weights", "keygen", "mine", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (
         2,
-        "axk1: error: a key is never overwritten: mine.pem is there already\n",
+        "axk1: error: a key is never overwritten: mine.pem is there already; "
+        "name another; see `axk1 weights keygen --help`\n",
     )
     report = json.loads(run_axk1("weights", "sign", folder, "--key", tmp_path / "mine.pem", "--json").stdout)
     assert (report["files"], report["trusted"], report["dry_run"]) == (9, 0, False)

@@ -214,7 +214,7 @@ def test_the_command_makes_it_and_says_what_is_missing(made, tmp_path, run_axk1_
     assert (result.returncode, len(result.stderr.splitlines())) == (1, 1)
     assert "axk1-nano/checkpoint has no train.json" in result.stderr
     result = run_axk1_here("hub", "export", NANO, cwd=tmp_path)
-    assert (result.returncode, result.stderr) == (2, "axk1: error: --out is missing\n")
+    assert (result.returncode, result.stderr) == (2, "axk1: error: --out is missing; see `axk1 hub export --help`\n")
 
 
 def change(path: Path, **values: object) -> None:

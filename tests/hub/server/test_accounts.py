@@ -91,7 +91,7 @@ def test_a_name_must_be_a_namespace(accounts, name):
 
 def test_a_name_has_one_token(accounts):
     accounts.add("minji", "read")
-    with pytest.raises(UsageError, match="minji has a token already; revoke it first"):
+    with pytest.raises(UsageError, match="minji has a token already; `axk1 hub token revoke minji` ends it"):
         accounts.add("minji", "write")
 
 

@@ -112,4 +112,4 @@ def test_a_second_hub_does_not_share_the_port(crew, tmp_path, run_axk1):
 def test_the_number_of_workers_has_limits(run_axk1, tmp_path):
     result = run_axk1("hub", "serve", "--root", tmp_path, "--workers", "65")
     assert result.returncode == 2
-    assert result.stderr == "axk1: error: workers must be in [1, 64], got 65\n"
+    assert result.stderr == "axk1: error: workers must be in [1, 64], got 65; see `axk1 hub serve --help`\n"
