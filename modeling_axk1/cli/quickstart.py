@@ -51,6 +51,7 @@ def quickstart(
         print(json.dumps({**report.as_dict(), **environment()}, indent=2, ensure_ascii=False))
         return
     proof, model, dataset = report.verified, report.model, report.dataset
+    rows = ", ".join(f"{split} {count:,}" for split, count in proof["dataset_rows"].items())
     axk1, python = _as_typed_here()
     page = f"http://127.0.0.1:8000/{model['repo_id']}"
     print(f"""
@@ -60,7 +61,7 @@ A stranger's process loaded {model["repo_id"]} at {model["tag"]} and continued {
 
   logits      largest difference to the trained model {proof["logits_max_abs_diff"]:.1e}
   model       {out / "export"}  ({model["repo_id"]}, {proof["files_checked"]} files checked)
-  dataset     {out / "data"}  ({dataset["repo_id"]}, {proof["dataset_rows"]} rows)
+  dataset     {out / "data"}  ({dataset["repo_id"]}, rows {rows})
   checkpoint  {out / "checkpoint"}
   hub         {out / "hub"}
 
