@@ -329,7 +329,10 @@ class TestCommand:
 
     def test_where_there_is_no_hub_it_says_so(self, run_axk1, tmp_path):
         result = run_axk1("hub", "gc", "--root", tmp_path)
-        assert (result.returncode, result.stderr) == (1, f"axk1: error: {tmp_path} holds no hub; `axk1 hub serve` makes one\n")
+        assert (result.returncode, result.stderr) == (
+            1,
+            f"axk1: error: {tmp_path} holds no hub; `axk1 hub serve` makes one\n",
+        )
 
     def test_one_at_a_time(self, catalog, repository):
         with upkeep(catalog.root), pytest.raises(HubError, match="another gc, backup or fsck is at work"):
