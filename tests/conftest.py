@@ -12,7 +12,10 @@ from modeling_axk1 import AXK1Config
 from modeling_axk1.cli import main
 from modeling_axk1.model.presets import PRESETS
 
-torch.set_num_threads(2)
+# Threads of one test wait for those of the other worker's where all want every core; subprocesses inherit the number.
+THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+os.environ["OMP_NUM_THREADS"] = str(THREADS)
+torch.set_num_threads(THREADS)
 
 
 def tiny_config(**changes) -> AXK1Config:

@@ -59,6 +59,7 @@ def run_page(
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": str(folder / "home"),
         "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
     }
     environment |= {"PYTHONPATH": tree, "HF_HUB_DISABLE_TELEMETRY": "1"}
     environment |= variables or {}
@@ -98,7 +99,7 @@ def test_the_quickstart_page_works_command_by_command(tmp_path):
     script = "set -euo pipefail\n"
     server = None
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    environment = {"PATH": path, "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    environment = {"PATH": path, "HOME": str(tmp_path), "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
     try:
         for is_server, text in blocks("quickstart.md"):
             text = text.replace("8000", port).replace("train pretrain", "train pretrain --preset tiny --steps 5")
@@ -209,7 +210,7 @@ def test_the_weights_page_works_block_by_block(tmp_path):
     script[0] += "cp -r small published\necho Small. > published/README.md\n"
     script[0] += f"axk1 hub publish published --repo skt/A.X-K1 --to {hub}\n"
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    environment = {"PATH": path, "HOME": str(tmp_path), "LANG": "C.UTF-8", "HF_ENDPOINT": hub}
+    environment = {"PATH": path, "HOME": str(tmp_path), "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "HF_ENDPOINT": hub}
     serve = ["axk1", "hub", "serve", "--root", "hub", "--port", hub.rpartition(":")[2]]
     options = {"cwd": tmp_path, "env": environment, "text": True}
     with subprocess.Popen(serve, stdout=subprocess.PIPE, **options) as server:

@@ -57,7 +57,12 @@ def test_its_blocks_run_as_they_stand(tmp_path):
             script += f"python {number}.py\n"
         elif kind == "sh":
             script += text
-    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
+    }
     options = {"cwd": tmp_path, "env": environment, "text": True}
     with subprocess.Popen(serve.split(), stdout=subprocess.PIPE, **options) as server:
         try:

@@ -22,7 +22,12 @@ def test_both_languages_have_the_same_blocks_and_headings():
 def test_its_blocks_run_as_they_stand(tmp_path):
     blocks = FENCED.findall((DOCS / "en" / "tokenizer.md").read_text("utf-8"))
     shell = "set -euo pipefail\n" + "".join(text for kind, text in blocks if kind == "sh")
-    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
+    }
     script = "\n".join(text for kind, text in blocks if kind == "python")
     for command in (["bash", "-c", shell], [sys.executable, "-c", script]):
         result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
