@@ -50,7 +50,7 @@ class Sandbox:
         """Return what a task of `sandboxed` returns for values that JSON can hold.
 
         What failed is not tried again for some minutes, as it may have cost all the time there is; `about` settles
-        what that is. Raises UnreadableError when the file is at fault, and Refusal (503) when too many others wait.
+        what that is. Raises UnreadableError when the file is at fault, and Refusal (503) when the hub is.
         """
         key = hashlib.sha256(json.dumps([task, about]).encode()).digest()
         self._failures.raise_known(key)
@@ -101,7 +101,7 @@ class Sandbox:
                 except ConnectionError:
                     self._helper = None  # it was killed
         ours.close()
-        raise UnreadableError("the hub cannot start the process that reads files")
+        raise Refusal(503, "the hub cannot start the process that reads files", headers={"Retry-After": "60"})
 
     def _control(self) -> socket.socket:
         if self._helper is None or self._helper[0] != os.getpid():  # a fork of the hub has a helper of its own

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling_axk1.hub.server.browse.sandboxed.columns import columns, spread
+from modeling_axk1.hub.server.browse.sandboxed.columns import columns
+from modeling_axk1.hub.server.browse.sandboxed.spread import spread
 from tests.hub.server.browse.test_rows import parquet
 from tests.hub.server.browse.test_tensors import words_of
 

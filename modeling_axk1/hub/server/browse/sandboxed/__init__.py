@@ -4,7 +4,8 @@
     checkpoint.py   the tensors of a checkpoint, from its headers, or of a plan, from its config
     rows.py         some rows of a split
     columns.py      statistics of a split's columns
-    tables.py       one file of rows, whatever its format, in batches
+    spread.py       how numbers are spread: quartiles, histogram
+    tables.py       one file of rows, whatever its format (table.py): parquet.py, lines.py
     values.py       one value as text of bounded length
 
 A task is a function from the JSON it is given to the bytes of an answer. It raises UnfitError for what is wrong with a

@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 from modeling_axk1.hub.server.browse.sandboxed import UnfitError
-from modeling_axk1.hub.server.browse.sandboxed.tables import Row, open_table
+from modeling_axk1.hub.server.browse.sandboxed.table import Row
+from modeling_axk1.hub.server.browse.sandboxed.tables import open_table
 from modeling_axk1.hub.server.browse.sandboxed.values import cell, sound
 
 # For counting the rows of files that are not shown now; the next page goes on with it.
@@ -15,10 +16,10 @@ _LEAST = 100
 
 
 def rows(files: list[dict[str, Any]], format: str, start: int, count: int, longest: int, most: int) -> bytes:
-    """Return JSON: up to `count` rows from the row `start` of all files on, values cut to `longest` characters
-    and all values of a row to about `most`.
+    """Return JSON: up to `count` rows, from the row `start` of all files on.
 
-    A file is {"path", "compressed", "rows" (None where nobody counted yet)}. The answer has
+    Values are cut to `longest` characters, and all values of a row to about `most`. A file is {"path", "compressed",
+    "rows" (None where nobody counted yet)}. The answer has
 
         rows      [{"number", "file" (its place in `files`), "cells": {column: cell}, "problem" (where it has one)}]
         types     {column: type}, of files whose format has types
