@@ -175,6 +175,7 @@ def test_a_page_is_the_same_in_both_languages_but_for_its_words(page):
     texts = [(DOCS / language / page).read_text("utf-8") for language in ("en", "ko")]
     english, korean = ([(kind, COMMENT.sub("", block)) for kind, block in FENCED.findall(text)] for text in texts)
     assert english == korean
+    texts[1] = re.sub(r"\A<!-- follows .*-->\n", "", texts[1])
     english, korean = (STRUCTURE.findall(re.sub('alt="[^"]*"', "", text)) for text in texts)
     assert english == korean
 
