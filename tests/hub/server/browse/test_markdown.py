@@ -171,6 +171,8 @@ class TestHostile:
     def test_text_cannot_turn_round_hide_or_pile_up(self):
         assert html("pay\u202eelbatsyap\u200b\u2066 now") == "<p>payelbatsyap now</p>\n"
         assert html("Z" + "\u0301" * 50) == "<p>Z" + "\u0301" * 3 + "</p>\n"
+        assert html("ก" + "\u0e47" * 50) == "<p>ก" + "\u0e47" * 3 + "</p>\n"
+        assert html("ที่นี้ שָׁלוֹם مُحَمَّدٌ が") == "<p>ที่นี้ שָׁלוֹם مُحَمَّدٌ が</p>\n"
         assert html("नमस्ते 👩‍🔬 각") == "<p>नमस्ते 👩‍🔬 각</p>\n"
 
     def test_what_is_nested_too_deeply_or_too_long_is_not_a_page(self):
