@@ -66,6 +66,8 @@ def test_blocks_that_are_not_run_hold_no_command_that_is_gone(page):
                     while words and " ".join(words) not in commands:
                         words.pop()
                     assert words, line
-                    options = {option for param in commands[" ".join(words)].params for option in param.opts}
+                    options = {
+                        name for one in commands[" ".join(words)].params for name in (*one.opts, *one.secondary_opts)
+                    }
                     given = set(re.findall(r" (--[a-z][a-z-]*)", line[found.start() :].partition("  #")[0]))
                     assert given <= options | {"--help"}, line
