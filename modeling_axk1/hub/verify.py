@@ -1,10 +1,6 @@
 """Prove a release: fetch it by its tag, check every byte, and load it where this package does not exist."""
 
-import json
 import math
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +9,7 @@ from typing import Any
 
 from modeling_axk1.checksums import SUMS_FILE
 from modeling_axk1.errors import HubError
+from modeling_axk1.hub.child import run_apart
 from modeling_axk1.hub.client import calling
 from modeling_axk1.hub.mirror import Pin
 from modeling_axk1.hub.prove import Proof, prove, require
@@ -242,38 +239,12 @@ def _download(home: Path, remote: Remote, repo: Repo, revision: str) -> Path:
 
 def _load_elsewhere(home: Path, endpoint: str, token: str | None, task: dict[str, Any]) -> dict[str, Any]:
     """Run verify_child.py in an empty folder with nothing of this process's Python paths or hub settings."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("HF_", "HUGGING", "TRANSFORMERS_", "PYTHON"))
-    }
-    environment = {
-        **kept,
-        "HF_HOME": str(home),
+    settings = {
         "HF_ENDPOINT": endpoint,
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "PYTHONUTF8": "1",
         **({"HF_TOKEN": token} if token else {}),
     }
-    empty = home / "empty"
-    empty.mkdir()
-    # -P: neither the folder of the program nor the current one is on the import path.
-    child = subprocess.run(
-        [sys.executable, "-P", str(Path(__file__).with_name("verify_child.py"))],
-        input=json.dumps(task),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        cwd=empty,
-        env=environment,
-        check=False,
-    )
-    if child.returncode != 0:
-        said = [line.strip() for line in child.stderr.splitlines() if line.strip()]
-        reason = said[-1] if said else f"exit status {child.returncode}"
-        raise HubError(f"{task['repo_id']} does not load without this package: {reason}")
-    findings: dict[str, Any] = json.loads(child.stdout)
-    return findings
+    program = Path(__file__).with_name("verify_child.py")
+    return run_apart(program, task, home, f"{task['repo_id']} does not load without this package", **settings)

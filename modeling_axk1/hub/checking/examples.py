@@ -3,7 +3,6 @@
 The repositories of the set lie there under their names, so that `from_pretrained("me/nano")` finds them as folders.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from modeling_axk1.hub.card import CARDS
 from modeling_axk1.hub.checking.subject import Subject
+from modeling_axk1.hub.child import environment_apart, reason_of
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 _SECONDS = 600
@@ -40,17 +40,11 @@ def check_examples(subject: Subject) -> Iterator[tuple[str, str]]:
 
 
 def _run(block: str, work: Path, home: Path) -> str | None:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("HF_", "HUGGING", "TRANSFORMERS_", "PYTHON"))
-    }
-    environment = {**kept, "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "1", "PYTHONUTF8": "1"}
     try:
         child = subprocess.run(
             [sys.executable, "-P", "-c", block],
             cwd=work,
-            env=environment,
+            env=environment_apart(home / "hf", HF_HUB_OFFLINE="1"),
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -60,7 +54,4 @@ def _run(block: str, work: Path, home: Path) -> str | None:
         )
     except subprocess.TimeoutExpired:
         return f"it took longer than {_SECONDS} seconds"
-    if child.returncode == 0:
-        return None
-    said = [line.strip() for line in child.stderr.splitlines() if line.strip()]
-    return said[-1] if said else f"exit status {child.returncode}"
+    return None if child.returncode == 0 else reason_of(child)

@@ -1,15 +1,12 @@
 """What a stored form of a model costs: its loss on held-out text and its distance from the model as it was trained."""
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from modeling_axk1.checksums import SUMS_FILE, parse_sums
 from modeling_axk1.errors import HubError
+from modeling_axk1.hub.child import run_apart
 
 GOLDEN = "golden/logits.safetensors"
 
@@ -29,29 +26,9 @@ def measure(folder: Path, dataset: Path, window: int) -> dict[str, Any]:
         "window": window,
         "most_tokens": MOST_TOKENS,
     }
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("HF_", "HUGGING", "TRANSFORMERS_", "PYTHON"))
-    }
     with tempfile.TemporaryDirectory(prefix="axk1-measure-") as home:
-        environment = {**kept, "HF_HOME": home, "HF_HUB_OFFLINE": "1", "PYTHONUTF8": "1"}
-        child = subprocess.run(
-            [sys.executable, "-P", str(Path(__file__).with_name("measure_child.py"))],
-            input=json.dumps(task),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            cwd=home,
-            env=environment,
-            check=False,
-        )
-    if child.returncode != 0:
-        said = [line.strip() for line in child.stderr.splitlines() if line.strip()]
-        raise HubError(f"{folder.name} does not load: {said[-1] if said else f'exit status {child.returncode}'}")
-    findings: dict[str, Any] = json.loads(child.stdout)
-    return findings
+        program = Path(__file__).with_name("measure_child.py")
+        return run_apart(program, task, Path(home), f"{folder.name} does not load", HF_HUB_OFFLINE="1")
 
 
 def _validation_files(dataset: Path) -> list[str]:
