@@ -52,7 +52,7 @@ def quickstart(
         return
     proof, model, dataset = report.verified, report.model, report.dataset
     rows = ", ".join(f"{split} {count:,}" for split, count in proof["dataset_rows"].items())
-    axk1, python = _as_typed_here()
+    axk1, python = commands_here()
     page = f"http://127.0.0.1:8000/{model['repo_id']}"
     print(f"""
 A stranger's process loaded {model["repo_id"]} at {model["tag"]} and continued {proof["prompt"]!r}:
@@ -79,7 +79,7 @@ See what else there is to do:
 """)
 
 
-def _as_typed_here() -> tuple[str, str]:
+def commands_here() -> tuple[str, str]:
     """Return how a person in this folder calls `axk1` and the Python that has it, activated environment or not."""
     python = Path(sys.executable)
     own = python.with_name("axk1")
