@@ -71,5 +71,5 @@ PRESETS: dict[str, dict[str, Any]] = {
 def preset(name: str) -> dict[str, Any]:
     """Return the arguments of `AXK1Config` for a preset; vocabulary and token ids come from the tokenizer."""
     if name not in PRESETS:
-        raise UsageError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}{did_you_mean(name, PRESETS)}")
+        raise UsageError(f"preset must be one of {', '.join(PRESETS)}, got {name}{did_you_mean(name, PRESETS)}")
     return PRESETS[name]

@@ -16,7 +16,7 @@ _DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16
 def check_dtype(dtype: str) -> None:
     """Raise UsageError unless weights can be stored in `dtype`."""
     if dtype not in _DTYPES:
-        raise UsageError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}{did_you_mean(dtype, _DTYPES)}")
+        raise UsageError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype}{did_you_mean(dtype, _DTYPES)}")
 
 
 def cast(model: Any, dtype: str) -> Any:

@@ -75,7 +75,7 @@ def test_help_prints_and_succeeds(run_axk1, words):
         # Options, ours and those handed on to another program.
         ("--verison", "unknown option '--verison'; did you mean '--version'? see `axk1 --help`"),
         ("hub serve --prot 1", "unknown option '--prot'; did you mean '--port'? see `axk1 hub serve --help`"),
-        ("serve model --prot 1", "unknown option '--prot'; did you mean '--port'? see `axk1 serve --help`"),
+        ("serve me/model --prot 1", "unknown option '--prot'; did you mean '--port'? see `axk1 serve --help`"),
         ("weights verify x --qqq", "unknown option '--qqq'; see `axk1 weights verify --help`"),
         # Values of a choice, whether the framework, a command or a room knows them.
         (
@@ -90,7 +90,7 @@ def test_help_prints_and_succeeds(run_axk1, words):
         ),
         (
             "quickstart --preset quikstart",
-            "preset must be one of 519b, quickstart, nano, tiny, got 'quikstart'; did you mean 'quickstart'? "
+            "preset must be one of 519b, quickstart, nano, tiny, got quikstart; did you mean 'quickstart'? "
             "see `axk1 quickstart --help`",
         ),
         # What is missing, too much or of another kind.

@@ -89,7 +89,10 @@ def test_a_figure_that_was_not_measured_is_an_error_and_not_a_gap(made, tmp_path
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda c, t, d: (c / "train.json").unlink(), "has no train.json; nothing was exported"),
+        (
+            lambda c, t, d: (c / "train.json").unlink(),
+            "has no train.json, which `axk1 train pretrain` writes; nothing was exported",
+        ),
         (lambda c, t, d: (t / "tokenizer.json").unlink(), "has no tokenizer.json"),
         (lambda c, t, d: next(c.glob("model-00001*")).unlink(), "cannot be exported: model-00001-of-"),
         (lambda c, t, d: truncate(next(c.glob("model-00001*"))), "is truncated"),

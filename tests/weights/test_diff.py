@@ -420,7 +420,7 @@ def test_layers_and_experts_are_one_line_and_with_tensors_a_line_each(run_axk1, 
         ),
         (["a", "a", "--memory", "much"], 'a size must look like "5GB"'),
         (["a", "a", "--tolerance", "-1"], "tolerance must be a relative RMS of 0 or more, got -1.0"),
-        (["a"], "Missing argument 'B'"),
+        (["a"], "missing argument 'B'"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_2(run_axk1, tmp_path, arguments, message):

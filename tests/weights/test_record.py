@@ -201,4 +201,4 @@ def test_the_cli_writes_compares_and_speaks_json(run_axk1, folder):
 def test_there_must_be_a_manifest_to_compare_with(run_axk1, folder):
     result = run_axk1("weights", "manifest", folder, "--check")
     assert result.returncode == 1
-    assert "must hold MANIFEST.json to be compared with, and does not" in result.stderr
+    assert "must hold MANIFEST.json to be compared with; `axk1 weights manifest " in result.stderr
