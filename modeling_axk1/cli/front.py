@@ -34,6 +34,7 @@ FIRST = (
 )
 
 _MORE = """\
+axk1 docs               opens the documentation in a browser, with no network
 axk1 --help             lists all commands, `axk1 hub` those of the hub
 axk1 COMMAND --help     teaches one command, with an example
 axk1 docs               opens the documentation, offline; --language ko for Korean
