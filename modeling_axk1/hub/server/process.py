@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from modeling_axk1.hub.server.access import Policy
+    from modeling_axk1.hub.server.catalog import Catalog
     from modeling_axk1.hub.server.log import LogFormat
 
 # Seconds that an idle connection stays open: longer than a proxy in front keeps its own, or it would lose requests.
@@ -87,8 +88,9 @@ def run(
         listener = stack.enter_context(_listen(host, port, shared=workers > 1))
         sockets = [listener, *(stack.enter_context(other) for other in listeners(listener, workers)[1:])]
         # Before the fork: the lock on the folder and the sweep of leftovers are one for all.
+        catalog = Catalog(root)
         app = build(
-            Catalog(root),
+            catalog,
             policy,
             log=RequestLog(log, log_format),
             behind_proxy=behind_proxy,
@@ -98,9 +100,9 @@ def run(
         endpoint = f"http://{name}:{listener.getsockname()[1]}"
         if workers == 1:
             announce(endpoint)
-            _serve(app, listener, wait_for_stop)
+            _serve(app, catalog, listener, wait_for_stop)
             return
-        crew = Workers(sockets, partial(_serve, app))
+        crew = Workers(sockets, partial(_serve, app, catalog))
         crew.start()
         if wait_for_stop is not None:
             _then(wait_for_stop, crew.stop)
@@ -108,12 +110,17 @@ def run(
         crew.wait()
 
 
-def _serve(app: "ASGIApp", listener: socket.socket, wait_for_stop: Callable[[], object] | None) -> None:
+def _serve(
+    app: "ASGIApp", catalog: "Catalog", listener: socket.socket, wait_for_stop: Callable[[], object] | None
+) -> None:
     import uvicorn
 
+    from modeling_axk1.hub.server.browse.summaries import remember_all
     from modeling_axk1.hub.server.engine import Protocol
 
     _allow_open_files()
+    # So that the first who opens the hub's page does not wait for what a thousand cards say.
+    threading.Thread(target=remember_all, args=(catalog,), daemon=True).start()
     config = uvicorn.Config(
         app,
         http=Protocol,

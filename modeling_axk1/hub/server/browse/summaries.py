@@ -1,6 +1,7 @@
 """What lists show of a repository: a few facts from the head of main, remembered by commit."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from textwrap import shorten
 
@@ -9,6 +10,7 @@ from modeling_axk1.hub.server.browse.shown import tame
 from modeling_axk1.hub.server.cache import Cache
 from modeling_axk1.hub.server.cards import card_of
 from modeling_axk1.hub.server.catalog import Catalog
+from modeling_axk1.hub.server.refusal import Refusal
 from modeling_axk1.hub.server.repository import File, Repository
 
 _REMEMBERED = 32 * 1024 * 1024
@@ -55,6 +57,13 @@ def summary_of(catalog: Catalog, kind: str, repo_id: str) -> Summary:
         lambda it: _COST,
     )
     return found
+
+
+def remember_all(catalog: Catalog) -> None:
+    """Read what lists show of every repository, before anybody asks."""
+    for kind, repo_id in catalog.names():
+        with suppress(Refusal, OSError):  # deleted a moment ago, or its main names nothing
+            summary_of(catalog, kind, repo_id)
 
 
 def _read(repository: Repository, kind: str, repo_id: str, commit: str) -> Summary:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from modeling_axk1.hub.server.browse import summaries
 from modeling_axk1.hub.server.browse.lists import ON_A_PAGE
 
 CARD = """---
@@ -55,6 +56,12 @@ def hub(pages):
 def found(page: str) -> list[str]:
     """The repositories in a list, in order."""
     return re.findall(r'<h3><a href="/(?:datasets/)?([^"]+)">', page)
+
+
+def test_a_hub_that_starts_reads_what_lists_show_before_anybody_asks(hub, monkeypatch):
+    summaries.remember_all(hub.catalog)
+    monkeypatch.setattr(summaries, "_read", None)  # whoever reads a card from now on fails
+    assert "team/alpha" in found(hub.page("/models"))
 
 
 class TestLists:
