@@ -115,7 +115,6 @@ def shown_as(file: Path) -> str:
 
 def stage(language: str) -> Path:
     """Write the pages of a language and their configuration; return the configuration's path."""
-    check_pages(language)
     folder = STAGE / language
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -161,6 +160,8 @@ def build(builder: str, out: Path) -> None:
     """Build both languages and put them at `out`, whole or not at all; raises SiteError with the builder's words."""
     built = STAGE / "site"
     shutil.rmtree(built, ignore_errors=True)
+    for language in LANGUAGES:
+        check_pages(language)
     for language in LANGUAGES:
         config = stage(language)
         command = [sys.executable, "-m", *BUILDERS[builder], "-f", config]

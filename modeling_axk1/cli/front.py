@@ -37,7 +37,7 @@ _MORE = """\
 axk1 docs               opens the documentation in a browser, with no network
 axk1 --help             lists all commands, `axk1 hub` those of the hub
 axk1 COMMAND --help     teaches one command, with an example
-axk1 docs               opens the documentation, offline; --language ko for Korean
+axk1 docs               opens the documentation; --language ko in Korean
 axk1 completion bash    lets Tab complete them all; zsh and fish too"""
 
 

@@ -228,7 +228,7 @@ def test_killed_at_random_moments_the_next_run_says_what_an_undisturbed_one_says
 
 def test_an_interrupted_run_ends_at_once_and_remembers(folder, state):
     # So slow that the run is not over before the signal arrives, however busy the machine is.
-    process = start(folder, state, seconds_a_file=0.5)
+    process = start(folder, state, seconds_a_file=2.0)
     while not state.exists():
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)

@@ -38,8 +38,9 @@ class Visit:
         return self.page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    # Not for the session: as long as it is open, no other test of this process can run an event loop of its own.
     with sync_playwright() as playwright:
         # Root may not use the browser's own sandbox; CI runs as root in a container.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
