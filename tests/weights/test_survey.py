@@ -180,11 +180,13 @@ def test_the_cli_takes_over_what_was_read_and_says_so(run_axk1, folder, state):
     assert "earlier run" not in run_axk1("weights", "verify", folder, "--state", state, "--fresh").stdout
 
 
+# A shell that starts the tests in the background has them ignore SIGINT, and what they start inherits that.
 SLOW_VERIFY = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from modeling_axk1.weights import state, survey, verify
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 read = survey.read_facts
 def slow(*args, **kwargs):
     time.sleep(float(sys.argv[3]))
@@ -228,7 +230,7 @@ def test_killed_at_random_moments_the_next_run_says_what_an_undisturbed_one_says
 
 def test_an_interrupted_run_ends_at_once_and_remembers(folder, state):
     # So slow that the run is not over before the signal arrives, however busy the machine is.
-    process = start(folder, state, seconds_a_file=2.0)
+    process = start(folder, state, seconds_a_file=0.5)
     while not state.exists():
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
