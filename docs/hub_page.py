@@ -26,6 +26,20 @@ KOREAN = {
     "Commits, files, tags checked": "검사한 커밋, 파일, 태그",
     "Wrong": "틀린 것",
     "Most memory": "최대 메모리",
+    "Page": "페이지",
+    "First answer": "첫 응답",
+    "Then, median": "그다음, 중앙값",
+    "Then, longest": "그다음, 최대",
+    "front page": "첫 페이지",
+    "list with a search": "검색한 목록",
+    "card": "카드",
+    "files": "파일",
+    "revisions": "변경 이력",
+    "tensors": "텐서",
+    "card of a dataset": "데이터셋 카드",
+    "rows": "행",
+    "columns": "열 통계",
+    "results": "결과",
 }
 
 
@@ -43,6 +57,15 @@ def downloads(word: Word) -> Table:
     ]
     header = ["Download", "nginx, MiB/s", "The hub, MiB/s", "The hub over nginx", "Memory of the hub"]
     return header, rows, 1, "hub_load"
+
+
+def pages(word: Word) -> Table:
+    """What a reader waits for each kind of page, after the hub has started and then."""
+    rows = [
+        [word(run["page"]), *(f"{run[key]:,.0f} ms" for key in ("first_ms", "median_ms", "longest_ms"))]
+        for run in result("hub_pages")["runs"]
+    ]
+    return ["Page", "First answer", "Then, median", "Then, longest"], rows, 1, "hub_pages"
 
 
 def _download(name: str, word: Word) -> str:
@@ -91,5 +114,6 @@ def _when_measured(table: Callable[[Word], Table], source: str) -> Callable[[Wor
 TABLES = {
     "downloads": _when_measured(downloads, "hub_load"),
     "metadata": _when_measured(metadata, "hub_load"),
+    "pages": _when_measured(pages, "hub_pages"),
     "soak": _when_measured(soak, "hub_soak"),
 }
