@@ -99,15 +99,14 @@ def _open(file: str, mapped: bool = True) -> Any:
 
 def match_checkpoint(
     model: PreTrainedModel, files: list[str], load_config: Any, quantisation: Quantisation | None = None
-) -> dict[str, CheckpointTensor] | None:
+) -> dict[str, CheckpointTensor]:
     """Find every tensor of `model` in the shards, by their headers alone; `quantisation` says how weights are encoded.
 
     Routed experts may be stored fused, as the model holds them, or one by one (`experts.E.gate_proj.weight`, as in the
     upload of January 2026 and in what transformers' native `axk1` saves).
 
     Returns:
-        Where each tensor comes from, by the model's own names; None if all can be used as they lie in the files, which
-        is what transformers does by itself.
+        Where each tensor comes from, by the model's own names.
 
     Raises:
         ValueError: a shard cannot be read, or tensors are missing, left over, of another shape or not floating point;
@@ -156,7 +155,7 @@ def match_checkpoint(
         if not name.startswith(_HEADS) and _layer_of(name) not in mtp_layers
     ]
     _raise(problems, "the checkpoint does not fit the model that its config describes")
-    return None if all(tensor.as_stored for tensor in found.values()) else found
+    return found
 
 
 def _read_headers(files: list[str], index: dict[str, str]) -> dict[str, StoredTensor]:

@@ -19,12 +19,14 @@ Shapes are written as suffixes:
 Parameter names are those of the published checkpoint. Sources: DeepSeek-V2 (arXiv 2405.04434) for latent attention,
 DeepSeek-V3 (arXiv 2412.19437) for the router, the A.X K1 technical report (arXiv 2601.09200) for the extra norm.
 This file travels to the hub beside configuration_axk1.py, cache_axk1.py (where latents are kept), checkpoint_axk1.py
-(what a checkpoint must hold) and generation_axk1.py (speculative decoding, continuous batching), and imports nothing
-else of this package.
+(what a checkpoint must hold), quantised_axk1.py (weights of 8 and 4 bits), generation_axk1.py (speculative decoding,
+continuous batching) and streamed_axk1.py with its own (weights read on demand), and imports nothing else of this
+package.
 """
 
 import math
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +57,7 @@ from .cache_axk1 import AXK1PagedLatents, Spans, give_room
 from .checkpoint_axk1 import match_checkpoint
 from .configuration_axk1 import AXK1Config
 from .generation_axk1 import AXK1GenerationMixin
+from .memory_axk1 import Streaming, asked_for
 from .quantised_axk1 import take_over, taken_over
 
 logger = logging.get_logger(__name__)
@@ -497,9 +500,9 @@ class GroupedLinear(torch.autograd.Function):
     def forward(ctx: Any, x_PK: Tensor, weight_ENK: Tensor, groups: Groups) -> Tensor:
         ctx.save_for_backward(x_PK, weight_ENK)
         ctx.groups = groups
-        out_PN = _only_groups_filled(x_PK, weight_ENK.shape[1], groups)
+        out_PN = only_groups_filled(x_PK, weight_ENK.shape[1], groups)
         for expert, start, end in groups:
-            _rows_times_transposed(x_PK, weight_ENK[expert], start, end, out_PN[start:end])
+            rows_times_transposed(x_PK, weight_ENK[expert], start, end, out_PN[start:end])
         return out_PN
 
     @staticmethod
@@ -508,7 +511,7 @@ class GroupedLinear(torch.autograd.Function):
         x_PK, weight_ENK = ctx.saved_tensors
         grad_x_PK = grad_weight_ENK = None
         if ctx.needs_input_grad[0]:
-            grad_x_PK = _only_groups_filled(x_PK, x_PK.shape[1], ctx.groups)
+            grad_x_PK = only_groups_filled(x_PK, x_PK.shape[1], ctx.groups)
             for expert, start, end in ctx.groups:
                 torch.mm(grad_PN[start:end], weight_ENK[expert], out=grad_x_PK[start:end])
         if ctx.needs_input_grad[1]:
@@ -521,14 +524,14 @@ class GroupedLinear(torch.autograd.Function):
         return grad_x_PK, grad_weight_ENK, None
 
 
-def _only_groups_filled(like_PK: Tensor, width: int, groups: Groups) -> Tensor:
+def only_groups_filled(like_PK: Tensor, width: int, groups: Groups) -> Tensor:
     """Return [P, width] for the groups to write into; what follows the last group is zero."""
     out = like_PK.new_empty(like_PK.shape[0], width)
     out[groups[-1][2] if groups else 0 :] = 0
     return out
 
 
-def _rows_times_transposed(x_PK: Tensor, weight_NK: Tensor, start: int, end: int, out_MN: Tensor) -> None:
+def rows_times_transposed(x_PK: Tensor, weight_NK: Tensor, start: int, end: int, out_MN: Tensor) -> None:
     """Write `x_PK[start:end] @ weight_NK.T` into `out_MN`: on a CPU by the product that reads the weights fastest.
 
     For more than three rows a plain product first rearranges the weights into its own blocks, and takes 2 to 5 times
@@ -593,6 +596,21 @@ class Collect(torch.autograd.Function):
         return Spread.apply(grad_XD, token_P, places_XK), None, None
 
 
+def sorted_by_expert(experts_XK: Tensor, num_experts: int) -> tuple[Tensor, Tensor, Tensor, Groups]:
+    """Sort the pairs of a token and one of its experts by expert.
+
+    Returns the pairs' indices in that order [P], their tokens [P], each token's places in the order [X, K], and the
+    groups. An index of `num_experts` marks a token whose expert lives on another rank; it sorts last, into no group.
+    """
+    X, K = experts_XK.shape
+    order_P = experts_XK.flatten().argsort()
+    places_XK = torch.empty_like(order_P).scatter_(0, order_P, torch.arange(X * K, device=order_P.device)).view(X, K)
+    counts = experts_XK.flatten().bincount(minlength=num_experts)[:num_experts]
+    ends = counts.cumsum(0)
+    groups = [(e, end - n, end) for e, (n, end) in enumerate(zip(counts.tolist(), ends.tolist(), strict=True)) if n]
+    return order_P, order_P // K, places_XK, groups
+
+
 @use_experts_implementation
 class AXK1Experts(nn.Module):
     """All routed experts of a layer, fused as the checkpoint stores them: gate and up stacked, one tensor for all.
@@ -618,17 +636,7 @@ class AXK1Experts(nn.Module):
         if torch.compiler.is_compiling() and not self.low_rank:
             # The groups' sizes depend on the data, which a whole graph cannot hold.
             return grouped_mm_experts_forward(self, hidden_XD, experts_XK, weights_XK)
-        X, K = experts_XK.shape
-        order_P = experts_XK.flatten().argsort()
-        token_P = order_P // K
-        places_XK = (
-            torch.empty_like(order_P).scatter_(0, order_P, torch.arange(X * K, device=order_P.device)).view(X, K)
-        )
-        # An index of num_experts marks a token whose expert lives on another rank; it sorts last, into no group.
-        counts = experts_XK.flatten().bincount(minlength=self.num_experts)[: self.num_experts]
-        ends = counts.cumsum(0)
-        groups = [(e, end - n, end) for e, (n, end) in enumerate(zip(counts.tolist(), ends.tolist(), strict=True)) if n]
-
+        order_P, token_P, places_XK, groups = sorted_by_expert(experts_XK, self.num_experts)
         x_PD = Spread.apply(hidden_XD.to(self.gate_up_proj.dtype), token_P, places_XK)
         h_PF = self._apply_gate(self.project("gate_up_proj", x_PD, groups))
         # Weighting before the down projection, which is linear, spares keeping its output for the weights' gradient.
@@ -752,6 +760,10 @@ class AXK1CausalLMOutput(MoeCausalLMOutputWithPast):
     mtp_loss: Tensor | None = None
 
 
+# What a call of `from_pretrained` was asked to read on demand, for `_load_pretrained_model`, which it ends in.
+_STREAMING: ContextVar[Streaming | None] = ContextVar("axk1_streaming", default=None)
+
+
 class AXK1PreTrainedModel(PreTrainedModel):
     """What all A.X K1 models share: the config class, initial values, and what transformers may do with them."""
 
@@ -779,6 +791,8 @@ class AXK1PreTrainedModel(PreTrainedModel):
     _keys_to_ignore_on_load_missing = [r"e_score_correction_bias$", r"post_mlp_layernorm\.weight$"]  # noqa: RUF012
     _keys_to_ignore_on_load_unexpected = [r"rotary_emb\.inv_freq$"]  # noqa: RUF012
 
+    streamed: Any = None  # what is read on demand, of a model loaded with `memory` or `expert_memory`
+
     def __init__(self, config: AXK1Config) -> None:
         config.refuse_what_does_not_fit()
         super().__init__(config)
@@ -788,9 +802,20 @@ class AXK1PreTrainedModel(PreTrainedModel):
         """Load a model as transformers does; weights stored in 8 or 4 bits are decoded to the model's dtype.
 
         A shard that cannot be read is named even if config.json has no dtype.
+
+        Args:
+            pretrained_model_name_or_path: as in transformers; so are all other arguments but these.
+            *args: as in transformers.
+            **kwargs: `memory="12GiB"` bounds the process: routed experts, and what does not fit beside them, are read
+                from the shards when a token needs them, and nothing is written. `expert_memory="8GiB"` bounds the
+                routed experts alone and loads everything else as usual. `streaming={...}` sets the other fields of
+                `Streaming`. Logits are those of the model in memory, bit for bit where weights are stored in its dtype.
+
         """
+        streaming = asked_for(kwargs)
         kwargs = take_over(cls.config_class, pretrained_model_name_or_path, kwargs)
         args = (pretrained_model_name_or_path, *args)
+        token = _STREAMING.set(streaming)
         try:
             return super().from_pretrained(*args, **kwargs)
         except SafetensorError:
@@ -798,6 +823,8 @@ class AXK1PreTrainedModel(PreTrainedModel):
             # given, `match_checkpoint` is the first to open the shards, and says so.
             super().from_pretrained(*args, **{**kwargs, "dtype": torch.float32})
             raise
+        finally:
+            _STREAMING.reset(token)
 
     @staticmethod
     def _load_pretrained_model(
@@ -810,9 +837,25 @@ class AXK1PreTrainedModel(PreTrainedModel):
         """
         files, quantisation = checkpoint_files or [], taken_over(model.config)
         is_quantized = load_config.hf_quantizer is not None and load_config.hf_quantizer.pre_quantized
+        streaming = _STREAMING.get()
         if state_dict is None and not is_quantized and all(file.endswith(".safetensors") for file in files):
-            state_dict = match_checkpoint(model, files, load_config, quantisation)
+            found = match_checkpoint(model, files, load_config, quantisation)
+            if streaming is not None:
+                from .streamed_axk1 import stream_weights  # which is made of this file's parts
+
+                model.streamed = stream_weights(model, found, streaming)
+            # Where all can be used as they lie in the files, that is what transformers does by itself.
+            if streaming is not None or not all(tensor.as_stored for tensor in found.values()):
+                state_dict = found
+        elif streaming is not None:
+            raise ValueError("memory and expert_memory need a checkpoint of safetensors, and no quantizer's argument")
         return PreTrainedModel._load_pretrained_model(model, state_dict, checkpoint_files, load_config)
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
+        """Save as transformers does; raises ValueError for a streamed model, whose weights are in its shards."""
+        if self.streamed is not None:
+            raise ValueError("a model loaded with memory or expert_memory cannot be saved: its shards are its weights")
+        return super().save_pretrained(*args, **kwargs)
 
     def get_correct_experts_implementation(self, requested_experts: str | None) -> str:
         """Unless asked for another: our own experts where there is no accelerator, else transformers' default."""

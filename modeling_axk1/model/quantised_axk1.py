@@ -53,6 +53,10 @@ class Quantisation(NamedTuple):
         """Whether the stored numbers are E4M3 rather than whole ones; blocks of rows are theirs alone."""
         return self.rows > 1
 
+    def scale_rows(self, rows: slice) -> slice:
+        """Return the rows of scales that belong to these rows of numbers."""
+        return slice(rows.start // self.rows, ceil(rows.stop / self.rows))
+
 
 class EncodedTensor(NamedTuple):
     """A weight [out, in] that is stored as numbers and scales; it reads as float32."""
@@ -68,18 +72,40 @@ class EncodedTensor(NamedTuple):
 
     def read(self, opened: Callable[[str], Any], rows: slice, columns: Any) -> Tensor:
         """Return these rows and columns, as `StoredTensor.read` does; whole rows are decoded."""
-        of = self.quantisation
         numbers_rC = self.numbers.read(opened, rows)
-        scale_rows = slice(rows.start // of.rows, ceil(rows.stop / of.rows))
-        scale_rg = self.scales.read(opened, scale_rows).to(torch.float32).repeat_interleave(of.rows, 0)
-        scale_rg = scale_rg[rows.start % of.rows :][: len(numbers_rC)]
-        decoded_rC = _float32_of_e4m3(numbers_rC) if of.is_float else _whole_numbers(numbers_rC, of.bits)
-        for group, scale in zip(decoded_rC.split(of.columns, 1), scale_rg.split(1, 1), strict=True):
-            group *= scale
-        return decoded_rC[(slice(None), *columns)]
+        scale_rg = self.scales.read(opened, self.quantisation.scale_rows(rows))
+        return _decoded(numbers_rC, scale_rg, rows.start, self.quantisation)[(slice(None), *columns)]
 
 
 Stored = StoredTensor | EncodedTensor
+
+
+class EncodedWeight(NamedTuple):
+    """A weight [N, K] in memory as it is stored, decoded a few rows at a time."""
+
+    numbers_NW: Tensor
+    scales_ng: Tensor
+    quantisation: Quantisation
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return self.numbers_NW.shape[0]
+
+    def decoded(self, rows: slice, dtype: torch.dtype) -> Tensor:
+        """Return these rows as `dtype`, each number rounded once."""
+        scale_rg = self.scales_ng[self.quantisation.scale_rows(rows)]
+        return _decoded(self.numbers_NW[rows], scale_rg, rows.start, self.quantisation).to(dtype)
+
+
+def _decoded(numbers_rC: Tensor, scale_rg: Tensor, first_row: int, of: Quantisation) -> Tensor:
+    """Return rows as float32: the numbers, times the scales that `Quantisation.scale_rows` gives for them."""
+    scale_rg = scale_rg.to(torch.float32).repeat_interleave(of.rows, 0)
+    scale_rg = scale_rg[first_row % of.rows :][: len(numbers_rC)]
+    decoded_rC = _float32_of_e4m3(numbers_rC) if of.is_float else _whole_numbers(numbers_rC, of.bits)
+    for group, scale in zip(decoded_rC.split(of.columns, 1), scale_rg.split(1, 1), strict=True):
+        group *= scale
+    return decoded_rC
 
 
 def _float32_of_e4m3(codes: Tensor) -> Tensor:
@@ -205,4 +231,13 @@ def join_parts(
     return joined, problems
 
 
-__all__ = ["Quantisation", "Stored", "StoredTensor", "join_parts", "take_over", "taken_over"]
+__all__ = [
+    "EncodedTensor",
+    "EncodedWeight",
+    "Quantisation",
+    "Stored",
+    "StoredTensor",
+    "join_parts",
+    "take_over",
+    "taken_over",
+]

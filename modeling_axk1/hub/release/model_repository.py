@@ -30,8 +30,11 @@ REMOTE_CODE = (
     "checkpoint_axk1.py",
     "configuration_axk1.py",
     "generation_axk1.py",
+    "memory_axk1.py",
     "modeling_axk1.py",
     "quantised_axk1.py",
+    "streamed_axk1.py",
+    "streaming_axk1.py",
 )
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 AUTO_MAP = {
