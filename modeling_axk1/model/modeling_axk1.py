@@ -692,14 +692,15 @@ class AXK1DecoderLayer(GradientCheckpointingLayer):
         past_key_values: Cache | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        attended_BTD, _ = self.self_attn(
-            self.input_layernorm(hidden_BTD), position_embeddings, attention_mask, past_key_values, **kwargs
-        )
-        hidden_BTD = hidden_BTD + attended_BTD
+        hidden_BTD = self.attend(hidden_BTD, position_embeddings, attention_mask, past_key_values, **kwargs)
         mlp_BTD = self.mlp(self.post_attention_layernorm(hidden_BTD))
         if self.is_sparse:
             mlp_BTD = self.post_mlp_layernorm(mlp_BTD)
         return hidden_BTD + mlp_BTD
+
+    def attend(self, hidden_BTD: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return what enters the MLP's norm: the layer's input and what attention makes of it."""
+        return hidden_BTD + self.self_attn(self.input_layernorm(hidden_BTD), *args, **kwargs)[0]
 
 
 class AXK1SharedHead(nn.Module):
@@ -843,7 +844,10 @@ class AXK1PreTrainedModel(PreTrainedModel):
             if streaming is not None:
                 from .streamed_axk1 import stream_weights  # which is made of this file's parts
 
-                model.streamed = stream_weights(model, found, streaming)
+                devices = {torch.device(device).type for device in (load_config.device_map or {}).values()}
+                if streaming.memory is not None and devices - {"cpu"}:
+                    raise ValueError("memory bounds a process that computes on the CPU; with a GPU give expert_memory")
+                model.streamed = model.base_model.streamed = stream_weights(model, found, streaming)
             # Where all can be used as they lie in the files, that is what transformers does by itself.
             if streaming is not None or not all(tensor.as_stored for tensor in found.values()):
                 state_dict = found
@@ -1029,15 +1033,22 @@ class AXK1Model(AXK1PreTrainedModel):
             position_ids = (torch.arange(T, device=tokens.device) + seen)[None]
         self.warn_beyond_context(position_ids)
 
-        last = []
-        for piece in pieces:
-            parts = inputs(piece)
+        def around(piece: slice, hidden_BTD: Tensor) -> tuple[Any, ...]:
             # A prompt's mask is longer than what its first pieces have seen.
             part_mask = attention_mask if len(pieces) == 1 else _first_columns(attention_mask, seen + piece.stop)
             mask, position_embeddings = self._mask_and_rotation(
-                parts[0], part_mask, position_ids[..., piece], past_key_values
+                hidden_BTD, part_mask, position_ids[..., piece], past_key_values
             )
-            part_BTD = run(*parts, position_embeddings, mask, past_key_values, **kwargs)
+            return position_embeddings, mask, past_key_values
+
+        last = []
+        if self.streamed is not None and len(pieces) > 1 and run == self._decode:
+            parts_BTD = self.streamed.decode(self, [(piece, *inputs(piece)) for piece in pieces], around, **kwargs)
+        else:
+            parts_BTD = (
+                run(*parts, *around(piece, parts[0]), **kwargs) for piece in pieces for parts in [inputs(piece)]
+            )
+        for piece, part_BTD in zip(pieces, parts_BTD, strict=True):
             if piece.stop > T - hidden_to_keep or not hidden_to_keep:
                 last.append(part_BTD)
         last_BTD = last[0] if len(last) == 1 else torch.cat(last, dim=1)

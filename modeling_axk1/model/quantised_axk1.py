@@ -92,6 +92,11 @@ class EncodedWeight(NamedTuple):
         """N."""
         return self.numbers_NW.shape[0]
 
+    def to(self, device: torch.device, non_blocking: bool = False) -> "EncodedWeight":
+        """Return the weight on another device."""
+        numbers_NW, scales_ng = (part.to(device, non_blocking=non_blocking) for part in self[:2])
+        return EncodedWeight(numbers_NW, scales_ng, self.quantisation)
+
     def decoded(self, rows: slice, dtype: torch.dtype) -> Tensor:
         """Return these rows as `dtype`, each number rounded once."""
         scale_rg = self.scales_ng[self.quantisation.scale_rows(rows)]

@@ -9,7 +9,10 @@ This file travels to the hub beside modeling_axk1.py and imports nothing of this
 
 import ctypes
 import math
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -22,6 +25,8 @@ from .checkpoint_axk1 import CheckpointTensor
 from .memory_axk1 import MemoryPlan, Places, Streaming, plan_memory, process_bytes
 from .modeling_axk1 import (
     AXK1Config,
+    AXK1DecoderLayer,
+    AXK1MoE,
     AXK1PreTrainedModel,
     AXK1RMSNorm,
     AXK1TopkRouter,
@@ -34,6 +39,8 @@ from .quantised_axk1 import EncodedTensor, EncodedWeight, Quantisation
 from .streaming_axk1 import POLICIES, Extent, Piece, Reader, Reading, ShardReader, StreamedPieces, read_extent, room_for
 
 Weight: TypeAlias = Tensor | EncodedWeight
+# Of a long prompt, of 1,024 tokens each.
+PIECES_TOGETHER = 4
 # A head's block of rows, and what the process takes beside weights and a prompt's passing: threads, kernels, strips.
 _BLOCK_BYTES = 256 * 2**20
 _OVERHEAD_BYTES = 192 * 2**20
@@ -58,6 +65,46 @@ def any_rows_times_transposed(x_PK: Tensor, weight: Weight, start: int, end: int
 
 _FEW_ROWS = 8
 _STRIP_BYTES = 2**20
+
+
+class _OnDevice:
+    """Brings experts from their slots to where the model computes; on a CPU they are there.
+
+    On a GPU a stream of its own copies one expert while the one before computes. A slot is given back when its copy is
+    through, which is asked for one expert later, so that nobody waits for it.
+    """
+
+    def __init__(self, device: torch.device, pieces: StreamedPieces[tuple[int, int]]) -> None:
+        self.device, self.pieces = device, pieces
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.copying: deque[tuple[tuple[int, int], Any]] = deque()
+
+    @contextmanager
+    def copied(self, key: tuple[int, int], stored: dict[str, Weight]) -> Iterator[dict[str, Weight]]:
+        """Give a taken expert's weights on the device, and the expert back to its slots."""
+        if self.stream is None:
+            try:
+                yield {name: weight.to(self.device) for name, weight in stored.items()}
+            finally:
+                self.pieces.give(key)
+            return
+        with torch.cuda.stream(self.stream):
+            weights = {name: weight.to(self.device, non_blocking=True) for name, weight in stored.items()}
+            self.copying.append((key, self.stream.record_event()))
+        computing = torch.cuda.current_stream(self.device)
+        computing.wait_stream(self.stream)
+        for weight in weights.values():
+            for tensor in weight[:2] if isinstance(weight, EncodedWeight) else (weight,):
+                tensor.record_stream(computing)
+        yield weights
+        self.finish(but=1 if self.pieces.slots > 1 else 0)
+
+    def finish(self, but: int = 0) -> None:
+        """Give back all experts whose copies were begun, `but` the last so many."""
+        while len(self.copying) > but:
+            key, copied = self.copying.popleft()
+            copied.synchronize()
+            self.pieces.give(key)
 
 
 class AXK1StreamedExperts(nn.Module):
@@ -95,48 +142,59 @@ class AXK1StreamedExperts(nn.Module):
 
     def forward(self, hidden_XD: Tensor, experts_XK: Tensor, weights_XK: Tensor) -> Tensor:
         """Return what `AXK1Experts.forward` does."""
-        order_P, token_P, places_XK, groups = sorted_by_expert(experts_XK, self.num_experts)
-        rows = {(self.layer_idx, expert): (start, end) for expert, start, end in groups}
-        self.pieces.want(rows)
-        self.pieces.expect(self._guess())
-        x_PD = hidden_XD.index_select(0, token_P)
-        weights_P1 = weights_XK.flatten().index_select(0, order_P)[:, None].to(x_PD.dtype)
-        # Zeros, as a product may fill up its rows with those of the neighbours.
-        h_PF = x_PD.new_zeros(len(x_PD), self.intermediate_size)
-        y_PD = only_groups_filled(x_PD, x_PD.shape[1], groups)
-        try:
-            while rows:
-                key, weights = self.pieces.take_any(list(rows))
-                start, end = rows.pop(key)
-                try:
-                    self._run(weights, x_PD, weights_P1, h_PF, y_PD, start, end)
-                finally:
-                    self.pieces.give(key)
-        finally:
-            self.pieces.leave(rows)
-        return Collect.apply(y_PD, token_P, places_XK)
+        return self.forward_pieces([(hidden_XD, experts_XK, weights_XK)])[0]
 
-    def _run(
-        self,
-        weights: dict[str, Weight],
-        x_PD: Tensor,
-        weights_P1: Tensor,
-        h_PF: Tensor,
-        y_PD: Tensor,
-        start: int,
-        end: int,
-    ) -> None:
-        """Compute one expert's rows: [start, end) of `h_PF` and `y_PD`."""
-        gate_up_MN = x_PD.new_empty(end - start, 2 * self.intermediate_size)
-        if "gate_up_proj" in weights:
-            any_rows_times_transposed(x_PD, weights["gate_up_proj"], start, end, gate_up_MN)
-        else:
-            gate_MF, up_MF = gate_up_MN.chunk(2, dim=-1)
-            any_rows_times_transposed(x_PD, weights["gate_up_proj.0"], start, end, gate_MF)
-            any_rows_times_transposed(x_PD, weights["gate_up_proj.1"], start, end, up_MF)
+    def forward_pieces(self, pieces: list[tuple[Tensor, Tensor, Tensor]]) -> list[Tensor]:
+        """Return what `forward` does for each of several pieces of a prompt, reading each expert once for all."""
+        sorted_ = [sorted_by_expert(experts_XK, self.num_experts) for _, experts_XK, _ in pieces]
+        visits: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        for number, (*_, groups) in enumerate(sorted_):
+            for expert, start, end in groups:
+                visits.setdefault((self.layer_idx, expert), []).append((number, start, end))
+        self.pieces.want(visits)
+        self.pieces.expect(self._guess())
+        outs_PD = [
+            only_groups_filled(hidden_XD.new_empty(experts_XK.numel(), 0), hidden_XD.shape[1], groups)
+            for (hidden_XD, experts_XK, _), (*_, groups) in zip(pieces, sorted_, strict=True)
+        ]
+        on_device = _OnDevice(pieces[0][0].device, self.pieces)
+        try:
+            while visits:
+                key, stored = self.pieces.take_any(list(visits))
+                with on_device.copied(key, stored) as weights:
+                    for number, start, end in visits.pop(key):
+                        (hidden_XD, _, weights_XK), (order_P, token_P, _, _) = pieces[number], sorted_[number]
+                        of_tokens_M1 = weights_XK.flatten()[order_P[start:end]][:, None]
+                        x_MD = self._filled_up(hidden_XD[token_P[start:end]], len(order_P))
+                        self._run(weights, x_MD, of_tokens_M1, outs_PD[number][start:end])
+        finally:
+            on_device.finish()
+            self.pieces.leave(visits)
+        return [
+            Collect.apply(out_PD, token_P, places_XK)
+            for out_PD, (_, token_P, places_XK, _) in zip(outs_PD, sorted_, strict=True)
+        ]
+
+    def _filled_up(self, x_MK: Tensor, most: int) -> Tensor:
+        """Add rows of zeros up to the number that the product of the sorted rows takes (`rows_times_transposed`).
+
+        There they are the neighbours' rows, `most` at most. The number decides how the product is computed.
+        """
+        return F.pad(x_MK, (0, 0, 0, min(-len(x_MK) % 16, most - len(x_MK))))
+
+    def _run(self, weights: dict[str, Weight], x_MD: Tensor, of_tokens_M1: Tensor, out_MD: Tensor) -> None:
+        """Write one expert's weighted answers for its tokens into `out_MD`; `x_MD` may have more rows, of zeros."""
+        rows = len(out_MD)
+        gate_up_MN = x_MD.new_zeros(len(x_MD), 2 * self.intermediate_size)
         gate_MF, up_MF = gate_up_MN.chunk(2, dim=-1)
-        torch.mul(self.act_fn(gate_MF) * up_MF, weights_P1[start:end], out=h_PF[start:end])
-        any_rows_times_transposed(h_PF, weights["down_proj"], start, end, y_PD[start:end])
+        if "gate_up_proj" in weights:
+            any_rows_times_transposed(x_MD, weights["gate_up_proj"], 0, rows, gate_up_MN[:rows])
+        else:
+            any_rows_times_transposed(x_MD, weights["gate_up_proj.0"], 0, rows, gate_MF[:rows])
+            any_rows_times_transposed(x_MD, weights["gate_up_proj.1"], 0, rows, up_MF[:rows])
+        h_MF = self.act_fn(gate_MF) * up_MF
+        h_MF[:rows] *= of_tokens_M1.to(h_MF.dtype)
+        any_rows_times_transposed(h_MF, weights["down_proj"], 0, rows, out_MD)
 
 
 class AXK1EncodedLinear(nn.Linear):
@@ -194,7 +252,47 @@ class Streamed:
 
     experts: StreamedPieces[tuple[int, int]]
     rest: StreamedPieces[Any] | None = None
+    layers: dict[int, "_LayerWeights"] = field(default_factory=dict)
     plan: MemoryPlan | None = None
+
+    def decode(
+        self,
+        model: Any,
+        pieces: list[tuple[slice, Tensor]],
+        around: Callable[[slice, Tensor], tuple[Any, ...]],
+        **kwargs: Any,
+    ) -> Iterator[Tensor]:
+        """Yield the last hidden state of each piece of a long prompt, layer after layer for several pieces.
+
+        Otherwise every piece would read nearly all experts of all layers anew. `around` gives a piece's rotation, mask
+        and cache, once the cache of the first layer holds what comes before it.
+        """
+        for first in range(0, len(pieces), PIECES_TOGETHER):
+            group = pieces[first : first + PIECES_TOGETHER]
+            hidden = [hidden_BTD for _, hidden_BTD in group]
+            surroundings: list[tuple[Any, ...]] = []
+            for i, layer in enumerate(model.layers[: model.config.num_hidden_layers]):
+                with self.layers.get(i, nullcontext()):
+                    for number, (piece, _) in enumerate(group):
+                        if i == 0:
+                            surroundings.append(around(piece, hidden[number]))
+                        hidden[number] = layer.attend(hidden[number], *surroundings[number], **kwargs)
+                    for number, mlp_BTD in enumerate(_mlp_of_pieces(layer, hidden)):
+                        hidden[number] = hidden[number] + mlp_BTD
+            yield from (model.norm(hidden_BTD) for hidden_BTD in hidden)
+
+
+def _mlp_of_pieces(layer: AXK1DecoderLayer, hidden: list[Tensor]) -> Iterator[Tensor]:
+    """Yield what the layer's MLP says of each piece of a prompt."""
+    normed = [layer.post_attention_layernorm(hidden_BTD) for hidden_BTD in hidden]
+    if not isinstance(layer.mlp, AXK1MoE):
+        yield from (layer.mlp(normed_BTD) for normed_BTD in normed)
+        return
+    flat = [normed_BTD.flatten(0, 1) for normed_BTD in normed]
+    choices = [layer.mlp.gate(normed_XD) for normed_XD in flat]
+    asked = [(x_XD, experts, weights) for x_XD, (_, weights, experts) in zip(flat, choices, strict=True)]
+    for normed_BTD, routed_XD in zip(normed, layer.mlp.experts.forward_pieces(asked), strict=True):
+        yield layer.post_mlp_layernorm(routed_XD.view_as(normed_BTD) + layer.mlp.shared_experts(normed_BTD))
 
 
 def stream_weights(model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor], streaming: Streaming) -> Streamed:
@@ -206,7 +304,7 @@ def stream_weights(model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor
     prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     expert_pieces = _expert_pieces(model, prefix, found, places)
     expert_bytes = max((room_for(piece) for piece in expert_pieces.values()), default=0)
-    config, plan, rest = model.config, None, None
+    config, plan, rest, layers = model.config, None, None, {}
     if streaming.memory is None:
         slots = (streaming.expert_memory or 0) // max(1, expert_bytes)
         if expert_pieces and not slots:
@@ -229,7 +327,7 @@ def stream_weights(model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor
         slots = plan.expert_slots
         ready = partial(_rest_weights, quantisation=places.quantisation, dtype=model.dtype)
         rest = StreamedPieces(rest_pieces, plan.rest_slots, reading, None, plan.fixed, ready)
-        _attach_rest(model, rest)
+        layers = _attach_rest(model, rest)
     # Hot experts stay, but for those slots that a token's others need.
     hot = [key for key in streaming.hot if key in expert_pieces][: max(0, slots - config.num_experts_per_tok)]
     experts = StreamedPieces(
@@ -242,7 +340,7 @@ def stream_weights(model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor
         pin_memory=torch.cuda.is_available(),
     )
     _attach_experts(model, experts, streaming.guess)
-    return Streamed(experts, rest, plan)
+    return Streamed(experts, rest, layers, plan)
 
 
 def passing_bytes(config: AXK1Config, itemsize: int, context: int) -> int:
@@ -253,10 +351,14 @@ def passing_bytes(config: AXK1Config, itemsize: int, context: int) -> int:
     D, F_, K = config.hidden_size, config.moe_intermediate_size, config.num_experts_per_tok
     latents = context * (config.kv_lora_rank + config.qk_rope_head_dim) * config.num_hidden_layers
     tokens = min(context, 1024)
-    experts = tokens * K * (2 * D + 4 * F_)
+    together = min(context, PIECES_TOGETHER * 1024)
+    experts = together * (K + 4) * D + tokens * 8 * F_
     heads = tokens * config.num_attention_heads * (3 * config.qk_head_dim + 2 * config.v_head_dim)
     dense = tokens * (6 * D + 3 * config.intermediate_size)
-    return itemsize * (latents + max(experts, heads, dense) + 4 * tokens * D) + 2 * 4 * config.vocab_size
+    return (
+        itemsize * (latents + max(experts, heads + 4 * together * D, dense + 4 * together * D))
+        + 2 * 4 * config.vocab_size
+    )
 
 
 def _expert_pieces(
@@ -358,46 +460,49 @@ def _rest_weights(
     return weights
 
 
-def _attach_rest(model: AXK1PreTrainedModel, rest: StreamedPieces[Any]) -> None:
-    """Let every layer have its weights while it runs, and the next ones be read meanwhile."""
+class _LayerWeights:
+    """A layer's part of the rest: the layer has it within the context, while the next layers' parts are read."""
+
+    def __init__(self, rest: StreamedPieces[Any], key: int, layer: nn.Module, following: list[Any]) -> None:
+        self.rest, self.key, self.following = rest, key, following
+        names = {part.removesuffix(".numbers").removesuffix(".scales") for part in rest.pieces[key]}
+        self.modules = {name: layer.get_submodule(name) for name in sorted(names)}
+        self.depth = 0
+        layer.register_forward_pre_hook(lambda *_: self.__enter__())
+        layer.register_forward_hook(lambda *_: self.__exit__(), always_call=True)
+
+    def __enter__(self) -> None:
+        weights = self.rest.take(self.key)
+        self.depth += 1
+        self.rest.expect(self.following)
+        for name, module in self.modules.items():
+            self._set(module, weights[name])
+
+    def __exit__(self, *_: object) -> None:
+        if not self.depth:  # the weights never came: that was the error
+            return
+        self.depth -= 1
+        for module in self.modules.values():
+            self._set(module, None)
+        self.rest.give(self.key)
+
+    def _set(self, module: nn.Module, weight: Any) -> None:
+        if isinstance(module, AXK1EncodedLinear):
+            module.encoded = weight
+        else:
+            module._parameters["weight"] = weight
+
+
+def _attach_rest(model: AXK1PreTrainedModel, rest: StreamedPieces[Any]) -> dict[int, _LayerWeights]:
+    """Let every layer have its weights while it runs, and the head those of its blocks."""
     order = list(rest.pieces)
-    for place, key in enumerate(order):
-        if isinstance(key, int):
-            following = (order[place + 1 :] + order[:place])[:2]
-            layer = model.base_model.layers[key]
-            modules = {name: layer.get_submodule(name) for name in {_module_of(part) for part in rest.pieces[key]}}
-            layer.register_forward_pre_hook(partial(_come, rest, key, modules, following))
-            layer.register_forward_hook(partial(_go, rest, key, modules), always_call=True)
     if blocks := [key for key in order if not isinstance(key, int)]:
         model.lm_head = AXK1StreamedHead(blocks, rest)
-
-
-def _module_of(part: str) -> str:
-    return part.removesuffix(".numbers").removesuffix(".scales")
-
-
-def _come(rest: StreamedPieces[Any], key: int, modules: dict[str, nn.Module], following: list[Any], *hook: Any) -> None:
-    weights = rest.take(key)
-    rest.expect(following)
-    for name, module in modules.items():
-        if isinstance(module, AXK1EncodedLinear):
-            module.encoded = weights[name]
-        else:
-            module._parameters["weight"] = weights[name]
-
-
-def _go(rest: StreamedPieces[Any], key: int, modules: dict[str, nn.Module], *hook: Any) -> None:
-    if any(_has_weight(module) for module in modules.values()):
-        for module in modules.values():
-            if isinstance(module, AXK1EncodedLinear):
-                module.encoded = None
-            else:
-                module._parameters["weight"] = None
-        rest.give(key)
-
-
-def _has_weight(module: nn.Module) -> bool:
-    return module.encoded is not None if isinstance(module, AXK1EncodedLinear) else module.weight is not None
+    return {
+        key: _LayerWeights(rest, key, model.base_model.layers[key], (order[place + 1 :] + order[:place])[:2])
+        for place, key in enumerate(order)
+        if isinstance(key, int)
+    }
 
 
 def _attach_experts(model: AXK1PreTrainedModel, experts: StreamedPieces[tuple[int, int]], guess: bool) -> None:
