@@ -26,7 +26,7 @@ STAGE = ROOT / "build" / "docs"
 LANGUAGES = {"en": "English", "ko": "한국어"}
 NAME = {"en": "A.X K1, the open release", "ko": "A.X K1 공개판"}
 SEARCHED = {"en": ["en"], "ko": ["ko", "en"]}
-OTHER = {"en": ("ko", "이 쪽을 한국어로"), "ko": ("en", "This page in English")}
+OTHER = {"en": ("ko", "이 페이지를 한국어로"), "ko": ("en", "This page in English")}
 # The one page that is not in docs/, and is in English for everybody.
 CHANGELOG = "changelog.md"
 ONLY_ENGLISH = {"en": "", "ko": "# 변경 기록\n\n변경 기록은 영어로만 씁니다.\n\n"}
