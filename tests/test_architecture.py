@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "modeling_axk1"
-ROOMS = {"cli", "model", "tokenizer", "weights", "data", "train", "hub"}
+ROOMS = {"cli", "model", "tokenizer", "weights", "stream", "data", "train", "hub"}
 # The floor that every room stands on, and the one file above them that only the command line starts.
 FLOOR = {"errors", "files", "checksums", "progress", "shipped", "environment"}
 TOP = {"quickstart", "__main__", "__init__", "registration"}
 ALLOWED = {
     "data": {"data"},
     "weights": {"weights"},
+    "stream": {"stream", "weights", "model"},
     "tokenizer": {"tokenizer", "data"},
     "train": {"train", "data", "tokenizer", "model", "weights"},
     "hub": {"hub", "weights", "tokenizer"},
