@@ -181,15 +181,19 @@ def process_bytes() -> int:
 class Places:
     """Where the bytes of a checkpoint's tensors lie; every shard's header is read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
         self._files: dict[str, dict[str, Extent]] = {}
         self.quantisation: Quantisation | None = None  # of the encoded weights that were asked for
 
     def of(self, stored: StoredTensor) -> Extent:
         """Return the place of one stored tensor."""
         if stored.file not in self._files:
-            self._files[stored.file] = extents_in(stored.file)
-        return self._files[stored.file][stored.name]
+            self._files[stored.file] = extents_in(stored.file, self.reader)
+        extent = self._files[stored.file].get(stored.name)
+        if extent is None or extent.shape != stored.shape:
+            raise ValueError(f"{Path(stored.file).name} was changed while the model was loaded")
+        return extent
 
     def weight(self, name: str, tensor: CheckpointTensor) -> Piece:
         """Return the parts of a weight that is stored as one: itself, or its numbers and its scales."""

@@ -300,7 +300,8 @@ def stream_weights(model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor
 
     Raises ValueError if the memory is less than the least that would do, naming that.
     """
-    places, reading = Places(), Reading(streaming.reader or ShardReader(streaming.direct), streaming.threads)
+    reading = Reading(streaming.reader or ShardReader(streaming.direct), streaming.threads)
+    places = Places(reading.reader)
     prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     expert_pieces = _expert_pieces(model, prefix, found, places)
     expert_bytes = max((room_for(piece) for piece in expert_pieces.values()), default=0)
@@ -340,7 +341,33 @@ def stream_weights(model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor
         pin_memory=torch.cuda.is_available(),
     )
     _attach_experts(model, experts, streaming.guess)
+    _bring_what_is_held(model, found, places, mapped=streaming.memory is None)
     return Streamed(experts, rest, layers, plan)
+
+
+def _bring_what_is_held(
+    model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor], places: Places, mapped: bool
+) -> None:
+    """Let the model load what it holds: mapped from the shards as ever, or copied.
+
+    What is mapped changes when a shard does, so then every pass begins with a look at the shards.
+    """
+    files = set()
+    for tensor in found.values():
+        for stored, _ in tensor.parts:
+            for part in (stored.numbers, stored.scales) if isinstance(stored, EncodedTensor) else (stored,):
+                extent = places.of(part)
+                places.reader.bring(extent.file, extent.start, extent.nbytes)
+                files.add(extent.file)
+        if not mapped:
+            tensor.as_stored = None
+
+    def look(*_: Any) -> None:
+        for file in files:
+            places.reader.bring(file, 0, 0)
+
+    if mapped:
+        model.base_model.register_forward_pre_hook(look)
 
 
 def passing_bytes(config: AXK1Config, itemsize: int, context: int) -> int:

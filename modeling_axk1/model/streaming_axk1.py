@@ -15,6 +15,7 @@ that the file has changed raises for whoever takes the piece; nothing that was r
 This file travels to the hub beside modeling_axk1.py and imports nothing of this package.
 """
 
+import errno
 import json
 import mmap
 import os
@@ -78,18 +79,6 @@ class Extent(NamedTuple):
 Piece = Mapping[str, Extent]
 
 
-def extents_in(file: str) -> dict[str, Extent]:
-    """Return where each tensor of a safetensors file lies. The header must have been validated, as `safe_open` does."""
-    with Path(file).open("rb") as shard:
-        length = int.from_bytes(shard.read(8), "little")
-        header = json.loads(shard.read(length))
-    return {
-        name: Extent(file, 8 + length + entry["data_offsets"][0], _DTYPES[entry["dtype"]], tuple(entry["shape"]))
-        for name, entry in header.items()
-        if name != "__metadata__" and entry["dtype"] in _DTYPES
-    }
-
-
 class Reader(Protocol):
     """Where bytes come from. Called by several threads."""
 
@@ -98,6 +87,12 @@ class Reader(Protocol):
 
         `buffer` begins at a multiple of ALIGNMENT and ends at one, and all of it may be written. Raises OSError or
         ValueError if not all bytes come.
+        """
+
+    def bring(self, file: str, start: int, nbytes: int) -> None:
+        """See to it that these bytes lie in the file, where others read them and may map them into memory.
+
+        Raises as `read` does, also if the file changed after it was first read.
         """
 
 
@@ -118,28 +113,36 @@ class ShardReader:
     def read(self, file: str, start: int, nbytes: int, buffer: memoryview) -> None:
         """Read as `Reader.read` says."""
         buffered, direct, seen = self._descriptors(file)
-        status = os.fstat(buffered)
-        if (status.st_size, status.st_mtime_ns) != seen:
-            raise ValueError(f"{Path(file).name} was changed while the model was running")
-        lead = start % ALIGNMENT
-        if direct is None:
-            self._fill(file, buffered, start, buffer[lead : lead + nbytes], nbytes)
-        else:
-            self._fill(file, direct, start - lead, buffer, lead + nbytes)
-
-    def _fill(self, file: str, descriptor: int, start: int, buffer: memoryview, needed: int) -> None:
-        """Read at least `needed` bytes, and no more than `buffer` holds."""
-        done = 0
-        while done < needed:
-            try:
-                count = os.preadv(descriptor, [buffer[done:]], start + done)
-            except OSError as error:
-                raise OSError(error.errno, f"{error.strerror} at byte {start + done:,}", file) from None
+        lead, done = start % ALIGNMENT, 0
+        if direct is not None:
+            done = max(0, self._read(file, direct, start - lead, buffer) - lead)
+        while done < nbytes:  # also the rest of a direct read that came short, as its end need not be a multiple
+            count = self._read(file, buffered, start + done, buffer[lead + done : lead + nbytes])
             if not count:
                 raise ValueError(f"{Path(file).name} ends at byte {start + done:,}, before the tensors it promised")
             done += count
-            if done < needed and len(buffer) % ALIGNMENT == 0:
-                done -= done % ALIGNMENT  # a direct read came short: the next one must begin at a multiple again
+        self._check(file, self.status(file), seen)  # after reading: a change meanwhile is a change too
+
+    def bring(self, file: str, start: int, nbytes: int) -> None:
+        """Do as `Reader.bring` says: all bytes lie in the file, if it is still what it was."""
+        self._check(file, self.status(file), self._descriptors(file)[2])
+
+    def status(self, file: str) -> os.stat_result:
+        """Return what the system says of the file that is read as `file`, whatever has that name now."""
+        return os.fstat(self._descriptors(file)[0])
+
+    def _check(self, file: str, status: os.stat_result, seen: tuple[int, int]) -> None:
+        if (status.st_size, status.st_mtime_ns) != seen:
+            raise ValueError(f"{Path(file).name} was changed while the model was running")
+
+    def _read(self, file: str, descriptor: int, start: int, buffer: memoryview) -> int:
+        """Return how many bytes came; 0 at the end, and where a file system refuses what it is asked directly."""
+        try:
+            return os.preadv(descriptor, [buffer], start)
+        except OSError as error:
+            if error.errno == errno.EINVAL and descriptor != self._descriptors(file)[0]:
+                return 0
+            raise OSError(error.errno, f"{error.strerror} at byte {start:,}", file) from None
 
     def _descriptors(self, file: str) -> tuple[int, int | None, tuple[int, int]]:
         with self._lock:
@@ -168,6 +171,21 @@ def read_extent(reader: Reader, extent: Extent) -> Tensor:
     reader.read(extent.file, extent.start, extent.nbytes, slot.view)
     raw = slot.bytes[lead : lead + extent.nbytes]
     return (raw.clone() if lead % extent.dtype.itemsize else raw).view(extent.dtype).view(extent.shape)
+
+
+def extents_in(file: str, reader: Reader | None = None) -> dict[str, Extent]:
+    """Return where each tensor of a safetensors file lies. The header must have been validated, as `safe_open` does.
+
+    It is read by who reads the tensors later, so that both are of one file though another may take its name meanwhile.
+    """
+    reader = reader or ShardReader(direct=False)
+    length = int.from_bytes(bytes(read_extent(reader, Extent(file, 0, torch.uint8, (8,))).tolist()), "little")
+    header = json.loads(bytes(read_extent(reader, Extent(file, 8, torch.uint8, (length,))).tolist()))
+    return {
+        name: Extent(file, 8 + length + entry["data_offsets"][0], _DTYPES[entry["dtype"]], tuple(entry["shape"]))
+        for name, entry in header.items()
+        if name != "__metadata__" and entry["dtype"] in _DTYPES
+    }
 
 
 class Policy(Protocol[Key]):
@@ -448,7 +466,11 @@ class StreamedPieces(Generic[Key]):
         """Return a piece's tensors when they are there; raises what went wrong with reading them."""
         with self._changed:
             entry = self._wanted_entry(key)
-            self._wait(lambda: entry.read)
+            try:
+                self._wait(lambda: entry.read)
+            except BaseException:  # Ctrl-C: a slot must not wait for somebody who went away
+                self.leave([key])
+                raise
             return self._hand_out(key, entry)
 
     def take_any(self, keys: Sequence[Key]) -> tuple[Key, dict[str, Any]]:
@@ -577,7 +599,7 @@ class StreamedPieces(Generic[Key]):
                 error = problem
         with self._changed:
             entry.tensors, entry.error, entry.read = tensors, entry.error or error, True
-            if entry.error is not None and not entry.wanted:
+            if entry.error is not None and not (entry.wanted and self._entries.get(key) is entry):
                 self._forget(key, entry)  # it was only expected: who wants it will see for himself
             self._admit()
             self._changed.notify_all()
@@ -595,11 +617,12 @@ class StreamedPieces(Generic[Key]):
         return self._prepare(key, tensors) if self._prepare else tensors
 
     def _forget(self, key: Key, entry: _Entry) -> None:
-        """Let go of a piece that could not be read."""
-        if self._entries.get(key) is entry and not entry.takers:
+        """Let go of a piece that could not be read, which may have been wanted anew before all its reads had ended."""
+        if self._entries.get(key) is entry:
             del self._entries[key]
-            if entry.slot is not None and key not in self.fixed:
-                self._free.append(entry.slot)
+        if entry.slot is not None and key not in self.fixed:
+            self._free.append(entry.slot)
+        entry.slot = None
 
 
 __all__ = [
