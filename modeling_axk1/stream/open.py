@@ -4,9 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from modeling_axk1.errors import UsageError
+from modeling_axk1.files import user_cache
+from modeling_axk1.model.memory_axk1 import bytes_of
 from modeling_axk1.model.modeling_axk1 import AXK1ForCausalLM
+from modeling_axk1.stream.folder import folder_for
+from modeling_axk1.stream.kept import Kept
+from modeling_axk1.stream.reader import WebReader
 from modeling_axk1.weights.place import open_place
 from modeling_axk1.weights.store import Folder
+from modeling_axk1.weights.store_http import HubRepository, WebFolder
 
 
 def load(
@@ -41,8 +47,26 @@ def load(
     if (memory is None) == (expert_memory is None):
         raise UsageError("give memory, for the whole process, or expert_memory, for routed experts: one of the two")
     limits = {"memory": memory} if memory is not None else {"expert_memory": expert_memory}
+    streaming = dict(options.pop("streaming", None) or {})
     store = open_place(str(place))
+    direct = streaming.get("direct", True)
     if isinstance(store, Folder):
-        model: AXK1ForCausalLM = AXK1ForCausalLM.from_pretrained(store.folder, **limits, **options)
-        return model
-    raise UsageError("a place on the web is not read yet")
+        if cache_size is not None or cache_dir is not None:
+            raise UsageError(f"cache_dir and cache_size are for what comes from the web; {store.name} is a folder here")
+        folder = store.folder
+    else:
+        if cache_size is not None and check_digests:
+            raise UsageError("check_digests reads tensors whole and keeps them, so cache_size cannot be given with it")
+        assert isinstance(store, HubRepository | WebFolder)
+        folder = folder_for(store, Path(cache_dir or user_cache() / "stream"), "checked" if check_digests else "")
+        kept = Kept(folder, None if cache_size is None else _bytes_of(cache_size), alone=check_digests)
+        streaming["reader"] = WebReader(store, kept, direct)
+    model: AXK1ForCausalLM = AXK1ForCausalLM.from_pretrained(folder, **limits, streaming=streaming, **options)
+    return model
+
+
+def _bytes_of(size: int | str) -> int:
+    try:
+        return bytes_of(size)
+    except ValueError:
+        raise UsageError(f"cache_size must be a number of bytes or a size like 100GB, got {size!r:.60}") from None
