@@ -35,10 +35,12 @@ from .modeling_axk1 import (
     rows_times_transposed,
     sorted_by_expert,
 )
+from .products_axk1 import E4m3Weight, PackedWeight, made_ready
 from .quantised_axk1 import EncodedTensor, EncodedWeight, Quantisation
 from .streaming_axk1 import POLICIES, Extent, Piece, Reader, Reading, ShardReader, StreamedPieces, read_extent, room_for
 
-Weight: TypeAlias = Tensor | EncodedWeight
+Weight: TypeAlias = Tensor | EncodedWeight | PackedWeight
+Ready: TypeAlias = Callable[[EncodedWeight], EncodedWeight | PackedWeight] | None
 # Of a long prompt, of 1,024 tokens each.
 PIECES_TOGETHER = 4
 # A head's block of rows, and what the process takes beside weights and a prompt's passing: threads, kernels, strips.
@@ -49,9 +51,18 @@ _OVERHEAD_BYTES = 192 * 2**20
 def any_rows_times_transposed(x_PK: Tensor, weight: Weight, start: int, end: int, out_MN: Tensor) -> None:
     """Write `x_PK[start:end] @ weight.T` into `out_MN`, for weights in any stored form.
 
-    What is not stored in the dtype of `x_PK` is brought into it by strips of rows: a few for a few tokens, so that a
-    strip never leaves the cache, and all at once for many.
+    Encoded weights have products of their own (products_axk1.py) where this CPU allows. What else is not stored in the
+    dtype of `x_PK` is brought into it by strips of rows: a few for a few tokens, so that a strip never leaves the
+    cache, and all at once for many.
     """
+    if isinstance(weight, PackedWeight):
+        if x_PK.dtype == torch.bfloat16:
+            weight.times(x_PK[start:end], out_MN)
+            return
+        weight = weight.unpacked()  # the model was brought to another dtype since
+    if isinstance(weight, E4m3Weight) and end - start <= _FEW_ROWS:
+        weight.times(x_PK[start:end], out_MN)
+        return
     if isinstance(weight, Tensor) and weight.dtype == x_PK.dtype:
         rows_times_transposed(x_PK, weight, start, end, out_MN)
         return
@@ -94,7 +105,7 @@ class _OnDevice:
         computing = torch.cuda.current_stream(self.device)
         computing.wait_stream(self.stream)
         for weight in weights.values():
-            for tensor in weight[:2] if isinstance(weight, EncodedWeight) else (weight,):
+            for tensor in (weight,) if isinstance(weight, Tensor) else weight[:2]:
                 tensor.record_stream(computing)
         yield weights
         self.finish(but=1 if self.pieces.slots > 1 else 0)
@@ -200,7 +211,7 @@ class AXK1StreamedExperts(nn.Module):
 class AXK1EncodedLinear(nn.Linear):
     """A linear layer whose weight is stored in 8 or 4 bits, and is there while its layer runs."""
 
-    encoded: EncodedWeight | None = None
+    encoded: EncodedWeight | PackedWeight | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         assert self.encoded is not None
@@ -306,6 +317,8 @@ def stream_weights(model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor
     expert_pieces = _expert_pieces(model, prefix, found, places)
     expert_bytes = max((room_for(piece) for piece in expert_pieces.values()), default=0)
     config, plan, rest, layers = model.config, None, None, {}
+    # Where there is a GPU, weights go to it as they are stored.
+    ready = made_ready if model.dtype == torch.bfloat16 and not torch.cuda.is_available() else None
     if streaming.memory is None:
         slots = (streaming.expert_memory or 0) // max(1, expert_bytes)
         if expert_pieces and not slots:
@@ -326,8 +339,8 @@ def stream_weights(model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor
             config.num_experts_per_tok,
         )
         slots = plan.expert_slots
-        ready = partial(_rest_weights, quantisation=places.quantisation, dtype=model.dtype)
-        rest = StreamedPieces(rest_pieces, plan.rest_slots, reading, None, plan.fixed, ready)
+        prepare = partial(_rest_weights, quantisation=places.quantisation, dtype=model.dtype, ready=ready)
+        rest = StreamedPieces(rest_pieces, plan.rest_slots, reading, None, plan.fixed, prepare)
         layers = _attach_rest(model, rest)
     # Hot experts stay, but for those slots that a token's others need.
     hot = [key for key in streaming.hot if key in expert_pieces][: max(0, slots - config.num_experts_per_tok)]
@@ -337,7 +350,7 @@ def stream_weights(model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor
         reading,
         POLICIES[streaming.policy](slots - len(hot)),
         hot,
-        partial(_expert_weights, quantisation=places.quantisation),
+        partial(_expert_weights, quantisation=places.quantisation, ready=ready),
         pin_memory=torch.cuda.is_available(),
     )
     _attach_experts(model, experts, streaming.guess)
@@ -404,8 +417,12 @@ def _expert_pieces(
     return pieces
 
 
-def _expert_weights(key: Any, tensors: dict[str, Tensor], quantisation: Quantisation | None) -> dict[str, Weight]:
+def _expert_weights(
+    key: Any, tensors: dict[str, Tensor], quantisation: Quantisation | None, ready: Ready
+) -> dict[str, Weight]:
     weights = _joined(tensors, quantisation)
+    if ready is not None:
+        weights = {name: ready(w) if isinstance(w, EncodedWeight) else w for name, w in weights.items()}
     gate, up = weights.get("gate_up_proj.0"), weights.get("gate_up_proj.1")
     if isinstance(gate, Tensor) and isinstance(up, Tensor):
         return {"gate_up_proj": _moved_together(gate, up), "down_proj": weights["down_proj"]}
@@ -475,13 +492,15 @@ def _rest_pieces(
 
 
 def _rest_weights(
-    key: Any, tensors: dict[str, Tensor], quantisation: Quantisation | None, dtype: torch.dtype
+    key: Any, tensors: dict[str, Tensor], quantisation: Quantisation | None, dtype: torch.dtype, ready: Ready
 ) -> dict[str, Weight]:
     weights = _joined(tensors, quantisation)
     for name, weight in weights.items():
         if isinstance(weight, EncodedWeight):
             if name.endswith("kv_b_proj"):
                 weights[name] = nn.Parameter(weight.decoded(slice(0, weight.rows), dtype), requires_grad=False)
+            elif ready is not None:
+                weights[name] = ready(weight)
         else:
             weights[name] = nn.Parameter(weight.to(dtype), requires_grad=False)
     return weights
