@@ -27,6 +27,7 @@ ALLOWED = {
 }
 TRAVELLERS = {
     "quantised_axk1.py": set(),
+    "products_axk1.py": {"quantised_axk1"},
     "checkpoint_axk1.py": {"quantised_axk1"},
     "configuration_axk1.py": set(),
     "cache_axk1.py": set(),
@@ -34,7 +35,14 @@ TRAVELLERS = {
     "streaming_axk1.py": set(),
     "memory_axk1.py": {"checkpoint_axk1", "quantised_axk1", "streaming_axk1"},
     # The one circle: what is streamed is made of the model's parts, and loading a model may ask for it.
-    "streamed_axk1.py": {"checkpoint_axk1", "memory_axk1", "modeling_axk1", "quantised_axk1", "streaming_axk1"},
+    "streamed_axk1.py": {
+        "checkpoint_axk1",
+        "memory_axk1",
+        "modeling_axk1",
+        "products_axk1",
+        "quantised_axk1",
+        "streaming_axk1",
+    },
     "modeling_axk1.py": {
         "cache_axk1",
         "checkpoint_axk1",

@@ -54,6 +54,7 @@ def test_the_code_in_it_is_the_packages_own_byte_for_byte(made, tmp_path):
         "generation_axk1.py",
         "memory_axk1.py",
         "modeling_axk1.py",
+        "products_axk1.py",
         "quantised_axk1.py",
         "streamed_axk1.py",
         "streaming_axk1.py",

@@ -32,6 +32,7 @@ REMOTE_CODE = (
     "generation_axk1.py",
     "memory_axk1.py",
     "modeling_axk1.py",
+    "products_axk1.py",
     "quantised_axk1.py",
     "streamed_axk1.py",
     "streaming_axk1.py",

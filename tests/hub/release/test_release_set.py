@@ -67,6 +67,7 @@ def test_a_model_repository_is_complete(made, name):
         "model.safetensors",
         "memory_axk1.py",
         "modeling_axk1.py",
+        "products_axk1.py",
         "quantised_axk1.py",
         "streamed_axk1.py",
         "streaming_axk1.py",
