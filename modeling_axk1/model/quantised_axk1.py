@@ -108,8 +108,9 @@ def _decoded(numbers_rC: Tensor, scale_rg: Tensor, first_row: int, of: Quantisat
     scale_rg = scale_rg.to(torch.float32).repeat_interleave(of.rows, 0)
     scale_rg = scale_rg[first_row % of.rows :][: len(numbers_rC)]
     decoded_rC = _float32_of_e4m3(numbers_rC) if of.is_float else _whole_numbers(numbers_rC, of.bits)
-    for group, scale in zip(decoded_rC.split(of.columns, 1), scale_rg.split(1, 1), strict=True):
-        group *= scale
+    groups = decoded_rC.shape[1] // of.columns  # of FP8 the last block may be cut short
+    decoded_rC[:, : groups * of.columns].unflatten(1, (groups, of.columns)).mul_(scale_rg[:, :groups, None])
+    decoded_rC[:, groups * of.columns :] *= scale_rg[:, groups:]
     return decoded_rC
 
 
