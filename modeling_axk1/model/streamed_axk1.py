@@ -51,30 +51,35 @@ _OVERHEAD_BYTES = 192 * 2**20
 def any_rows_times_transposed(x_PK: Tensor, weight: Weight, start: int, end: int, out_MN: Tensor) -> None:
     """Write `x_PK[start:end] @ weight.T` into `out_MN`, for weights in any stored form.
 
-    Encoded weights have products of their own (products_axk1.py) where this CPU allows. What else is not stored in the
-    dtype of `x_PK` is brought into it by strips of rows: a few for a few tokens, so that a strip never leaves the
-    cache, and all at once for many.
+    Encoded weights have products of their own (products_axk1.py) for as many rows as these are the faster ones. What
+    else is not stored in the dtype of `x_PK` is brought into it by strips that stay in the cache: for few rows each is
+    multiplied while it is there, for many they are put together first.
     """
-    if isinstance(weight, PackedWeight):
-        if x_PK.dtype == torch.bfloat16:
-            weight.times(x_PK[start:end], out_MN)
-            return
-        weight = weight.unpacked()  # the model was brought to another dtype since
-    if isinstance(weight, E4m3Weight) and end - start <= _FEW_ROWS:
+    few = end - start <= _FEW_ROWS
+    if isinstance(weight, PackedWeight | E4m3Weight) and x_PK.dtype == torch.bfloat16 and end - start <= weight.most:
         weight.times(x_PK[start:end], out_MN)
         return
+    if isinstance(weight, PackedWeight):
+        weight = weight.unpacked()
     if isinstance(weight, Tensor) and weight.dtype == x_PK.dtype:
         rows_times_transposed(x_PK, weight, start, end, out_MN)
         return
-    N = weight.shape[0] if isinstance(weight, Tensor) else weight.rows
-    strip = N if end - start > _FEW_ROWS else max(16, _STRIP_BYTES // (x_PK.shape[1] * x_PK.itemsize) // 16 * 16)
+    (N, K), on_cpu = (out_MN.shape[1], x_PK.shape[1]), x_PK.device.type == "cpu"
+    strip = max(16, _STRIP_BYTES // (4 * K) // 16 * 16) if on_cpu else N
+    together_NK = None if few else x_PK.new_empty(N, K)
     for first in range(0, N, strip):
         rows = slice(first, min(first + strip, N))
-        part = weight[rows].to(x_PK.dtype) if isinstance(weight, Tensor) else weight.decoded(rows, x_PK.dtype)
-        rows_times_transposed(x_PK, part, start, end, out_MN[:, rows])
+        part_RK = weight[rows].to(x_PK.dtype) if isinstance(weight, Tensor) else weight.decoded(rows, x_PK.dtype)
+        if together_NK is None:
+            rows_times_transposed(x_PK, part_RK, start, end, out_MN[:, rows])
+        else:
+            together_NK[rows] = part_RK
+    if together_NK is not None:
+        rows_times_transposed(x_PK, together_NK, start, end, out_MN)
 
 
 _FEW_ROWS = 8
+# Of float32, through which everything is decoded: half of what a core's own cache holds.
 _STRIP_BYTES = 2**20
 
 
