@@ -101,7 +101,7 @@ def _pack(weight: EncodedWeight) -> PackedWeight:
         torch.bitwise_or(first_LC >> 4, second_LC & 0xF0, out=halves_2LC[1])
         for line_CL, half_LC in zip(_lines(block, weight.quantisation), halves_2LC, strict=True):
             line_CL.copy_(half_LC.t())
-    scales_gn = weight.scales_ng.t().contiguous()
+    scales_gn = weight.scales_ng.t().clone(memory_format=torch.contiguous_format)
     scales_GN = weight.scales_ng.view(scales_gn.shape).copy_(scales_gn)
     return PackedWeight(numbers_NC, scales_GN, weight.quantisation)
 
