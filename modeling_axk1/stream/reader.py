@@ -1,12 +1,14 @@
 """Read shards that are elsewhere through a folder of sparse files, whose holes are filled as they are read."""
 
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from modeling_axk1.errors import UsageError, WeightsError
 from modeling_axk1.model.streaming_axk1 import ALIGNMENT, ShardReader
 from modeling_axk1.stream.kept import Kept
+from modeling_axk1.weights.facts import identity
 from modeling_axk1.weights.header import header_length
 from modeling_axk1.weights.store import Store
 
@@ -20,6 +22,27 @@ class _Growing(ShardReader):
     def _check(self, file: str, status: os.stat_result, seen: tuple[int, int]) -> None:
         if status.st_size != seen[0]:
             raise WeightsError(f"{file} was changed by somebody else")
+
+
+class FolderReader(ShardReader):
+    """Reads the shards of a folder here, and says of each what changes when it does."""
+
+    def size(self, file: str) -> int:
+        """Return the bytes of the file."""
+        return self.status(file).st_size
+
+    def identity(self, file: str, start: int, nbytes: int) -> list[int]:
+        """Return what changes when the file does."""
+        return identity(self.status(file))
+
+    def forget(self, file: str, start: int, nbytes: int) -> None:
+        """Do nothing: the file is as it is."""
+
+    def prove_unmoved(self, files: Iterable[Path]) -> None:
+        """Raise WeightsError where another file has taken the name of one that is read."""
+        for file in files:
+            if identity(self.status(str(file))) != identity(file.stat()):
+                raise WeightsError(f"{file.name} was replaced while the model was loaded")
 
 
 class WebReader:
@@ -57,6 +80,10 @@ class WebReader:
         with ThreadPoolExecutor(_AT_ONCE, "axk1-bringing") as pool:
             starts = range(start, start + nbytes, _CHUNK)
             list(pool.map(lambda first: self._bring(file, first, min(first + _CHUNK, start + nbytes)), starts))
+
+    def size(self, file: str) -> int:
+        """Return the bytes of the file."""
+        return self._disk.status(file).st_size
 
     def identity(self, file: str, start: int, nbytes: int) -> list[int] | None:
         """Return what changes when the file is another; None unless all of these bytes are kept."""
