@@ -8,12 +8,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.files import atomic_folder
+from modeling_axk1.stream.parallel import in_parallel
 from modeling_axk1.weights.checkpoint import open_checkpoint
 from modeling_axk1.weights.header import MAX_HEADER_BYTES
 from modeling_axk1.weights.plan import INDEX_FILE, SINGLE_FILE
@@ -42,8 +42,13 @@ def folder_for(store: HubRepository | WebFolder, cache: Path, purpose: str = "")
     Another `purpose` is another folder. Raises WeightsError for a checkpoint that is not sound, or whose files may
     change unnoticed.
     """
-    versions = [(file, store.url(file), _version(store, file)) for file in _named_files(store)]
-    key = hashlib.sha256(json.dumps([purpose, versions]).encode()).hexdigest()[:16]
+    versions: dict[str, tuple[str, str]] = {}
+
+    def see(file: str) -> None:
+        versions[file] = store.url(file), _version(store, file)
+
+    in_parallel(see, _named_files(store), store.readers)
+    key = hashlib.sha256(json.dumps([purpose, sorted(versions.items())]).encode()).hexdigest()[:16]
     label = re.sub(r"[^\w.-]+", "-", store.name.partition("@")[0].partition("://")[2] or store.name.partition("@")[0])
     folder = cache / f"{label.strip('-.')[:80]}-{key}"
     cache.mkdir(parents=True, exist_ok=True)
@@ -82,7 +87,7 @@ def _make(store: HubRepository | WebFolder, folder: Path) -> None:
     checkpoint = open_checkpoint(store, beside_others=True)
     names = store.names()
     small = [file for file in names or _SMALL_FILES if file.endswith(_SMALL_KINDS) or file in _SMALL_FILES]
-    with atomic_folder(folder) as part, ThreadPoolExecutor(store.readers) as pool:
+    with atomic_folder(folder) as part:
 
         def take(file: str) -> None:
             if store.exists(file) and store.size(file) <= MAX_HEADER_BYTES:
@@ -95,8 +100,8 @@ def _make(store: HubRepository | WebFolder, folder: Path) -> None:
                 file.write(header)
                 file.truncate(checkpoint.shards[shard].file_size)
 
-        list(pool.map(take, {*small, INDEX_FILE}))
-        list(pool.map(stand_for, checkpoint.shards))
+        in_parallel(take, {*small, INDEX_FILE}, store.readers)
+        in_parallel(stand_for, checkpoint.shards, store.readers)
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from modeling_axk1.errors import UsageError, WeightsError
 from modeling_axk1.model.streaming_axk1 import ALIGNMENT, ShardReader
 from modeling_axk1.stream.kept import Kept
+from modeling_axk1.stream.parallel import in_parallel
 from modeling_axk1.weights.facts import identity
 from modeling_axk1.weights.header import header_length
 from modeling_axk1.weights.store import Store
@@ -77,9 +77,11 @@ class WebReader:
         if nbytes <= _CHUNK:
             self._bring(file, start, start + nbytes)
             return
-        with ThreadPoolExecutor(_AT_ONCE, "axk1-bringing") as pool:
-            starts = range(start, start + nbytes, _CHUNK)
-            list(pool.map(lambda first: self._bring(file, first, min(first + _CHUNK, start + nbytes)), starts))
+
+        def bring(first: int) -> None:
+            self._bring(file, first, min(first + _CHUNK, start + nbytes))
+
+        in_parallel(bring, range(start, start + nbytes, _CHUNK), _AT_ONCE)
 
     def size(self, file: str) -> int:
         """Return the bytes of the file."""

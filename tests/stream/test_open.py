@@ -281,8 +281,8 @@ for line in sys.stdin:
 def test_after_a_kill_at_any_moment_logits_are_right(written, served, tmp_path):
     """In the middle of writing data, before they are on the disk, in the middle of noting them, before giving back."""
     bounded = str(TestABoundedCache().room(written))
-    moments = [("pwrite", 3, "all"), ("fsync", 4, "all"), ("write", 5, "all"), ("write", 9, bounded)]
-    moments += [("fsync", 12, bounded), ("punch", 1, bounded), ("punch", 4, bounded)]
+    moments = [("pwrite", 3, "all"), ("fsync", 4, "all"), ("write", 5, "all"), ("fsync", 12, bounded)]
+    moments += [("punch", 2, bounded)]
     with subprocess.Popen(
         [sys.executable, "-c", KILLED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -295,3 +295,59 @@ def test_after_a_kill_at_any_moment_logits_are_right(written, served, tmp_path):
             assert torch.equal(logits(model), written[1]), (call, times)
             del model
         process.stdin.close()
+
+
+STOPPED = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs without it
+from tests.model.faulty import logits
+from tests.stream.test_open import one_expert
+
+def stopped(call, *arguments, **options):
+    print("begins", flush=True)
+    try:
+        call(*arguments, **options)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+
+stopped(one_expert, sys.argv[1], cache_dir=sys.argv[2])
+sys.stdin.readline()
+model = one_expert(sys.argv[1], cache_dir=sys.argv[2])
+print("loaded", flush=True)
+sys.stdin.readline()
+stopped(logits, model)
+"""
+
+
+def test_ctrl_c_does_not_wait_for_a_server_that_does_not_answer(written, served, tmp_path):
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def stall(handler) -> bool:
+        if handler.path.endswith(".safetensors") and handler.span()[0] > 20_000:
+            waits.set()
+            goes_on.wait()
+        return False
+
+    served.trick = stall
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED, served.address, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for step in ("load", "run"):
+            assert process.stdout.readline() == "begins\n"
+            waits.wait()
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "stopped\n", step
+            if step == "load":
+                served.trick = lambda handler: False
+                print(file=process.stdin, flush=True)
+                assert process.stdout.readline() == "loaded\n"
+                waits.clear()
+                served.trick = stall
+                print(file=process.stdin, flush=True)
+        assert process.wait() == 0
+    goes_on.set()
+    served.trick = lambda handler: False
+    assert torch.equal(logits(one_expert(served.address, cache_dir=tmp_path)), written[1])
