@@ -56,12 +56,12 @@ def summed(x: Tensor, weight: EncodedWeight) -> tuple[Tensor, Tensor]:
     return x.double() @ numbers.t(), x.double().abs() @ sizes.t()
 
 
-@pytest.fixture(params=FORMS)
+@pytest.fixture(scope="module", params=FORMS)
 def stored(request) -> EncodedWeight:
     return weight_in(FORMS[request.param])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fast(stored):
     """The form for bfloat16, where this machine has one."""
     ready = made_ready(copy(stored))
