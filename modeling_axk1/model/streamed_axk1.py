@@ -454,13 +454,9 @@ def _moved_together(gate_FD: Tensor, up_FD: Tensor) -> Tensor:
     """
     target = gate_FD.data_ptr() + gate_FD.nbytes
     if up_FD.data_ptr() != target:
-        _memmove(target, up_FD.data_ptr(), up_FD.nbytes)
+        ctypes.memmove(target, up_FD.data_ptr(), up_FD.nbytes)
     shape = (len(gate_FD) + len(up_FD), gate_FD.shape[1])
     return gate_FD.new_empty(0).set_(gate_FD.untyped_storage(), gate_FD.storage_offset(), shape)
-
-
-_memmove = ctypes.CDLL(None).memmove
-_memmove.argtypes, _memmove.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t), ctypes.c_void_p
 
 
 def _rest_pieces(

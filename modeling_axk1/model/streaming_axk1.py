@@ -138,6 +138,12 @@ class ShardReader:
     def _read(self, file: str, descriptor: int, start: int, buffer: memoryview) -> int:
         """Return how many bytes came; 0 at the end, and where a file system refuses what it is asked directly."""
         try:
+            if not hasattr(os, "preadv"):  # Windows
+                with self._lock:
+                    os.lseek(descriptor, start, os.SEEK_SET)
+                    raw = os.read(descriptor, len(buffer))
+                buffer[: len(raw)] = raw
+                return len(raw)
             return os.preadv(descriptor, [buffer], start)
         except OSError as error:
             if error.errno == errno.EINVAL and descriptor != self._descriptors(file)[0]:
@@ -147,7 +153,7 @@ class ShardReader:
     def _descriptors(self, file: str) -> tuple[int, int | None, tuple[int, int]]:
         with self._lock:
             if file not in self._opened:
-                buffered, direct = os.open(file, os.O_RDONLY), None
+                buffered, direct = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0)), None
                 if self.direct:
                     try:
                         direct = os.open(file, os.O_RDONLY | os.O_DIRECT)

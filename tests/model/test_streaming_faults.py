@@ -144,6 +144,12 @@ class TestReadsThatComeShort:
         assert torch.equal(logits(model), right)
         assert refused
 
+    def test_a_system_without_reads_at_a_place_reads_too(self, written, monkeypatch):
+        """As Windows, which has no direct reads either."""
+        monkeypatch.delattr(os, "preadv")
+        monkeypatch.delattr(os, "O_DIRECT")
+        assert torch.equal(logits(with_one_expert(written[0], threads=3)), written[1])
+
 
 class TestAShardThatChanges:
     def test_one_that_lost_its_end_is_named(self, folder, streamed):
