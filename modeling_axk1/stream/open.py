@@ -7,7 +7,7 @@ from typing import Any
 
 from modeling_axk1.errors import UsageError
 from modeling_axk1.files import user_cache
-from modeling_axk1.model.memory_axk1 import bytes_of
+from modeling_axk1.model.memory_axk1 import Streaming, bytes_of
 from modeling_axk1.model.modeling_axk1 import AXK1ForCausalLM
 from modeling_axk1.model.streaming_axk1 import Reader
 from modeling_axk1.stream.digests import CheckedReader, expected_digests
@@ -17,6 +17,9 @@ from modeling_axk1.stream.reader import FolderReader, WebReader
 from modeling_axk1.weights.place import open_place
 from modeling_axk1.weights.store import Folder
 from modeling_axk1.weights.store_http import HubRepository, WebFolder
+
+# Reads in flight: a request spends more of its time waiting than a read of a disk does.
+_WEB_THREADS = 8
 
 
 def load(
@@ -55,12 +58,14 @@ def load(
         raise UsageError("give memory, for the whole process, or expert_memory, for routed experts: one of the two")
     limits = {"memory": memory} if memory is not None else {"expert_memory": expert_memory}
     streaming = dict(options.pop("streaming", None) or {})
+    if "reader" in streaming:
+        raise UsageError("load brings a reader of its own; give yours to from_pretrained, with a folder")
     store = open_place(str(place))
     source: FolderReader | WebReader
     if isinstance(store, Folder):
         if cache_size is not None or cache_dir is not None:
             raise UsageError(f"cache_dir and cache_size are for what comes from the web; {store.name} is a folder here")
-        folder, memory_file = store.folder, _memory_of(store.folder)
+        folder, memory_file, threads = store.folder, _memory_of(store.folder), Streaming.threads
         source = FolderReader(streaming.get("direct", True))
     else:
         if cache_size is not None and check_digests:
@@ -70,13 +75,13 @@ def load(
         folder = folder_for(store, Path(cache_dir or user_cache() / "stream"), "checked" if check_digests else "")
         kept = Kept(folder, None if cache_size is None else _bytes_of(cache_size), alone=check_digests)
         source = WebReader(store, kept, streaming.get("direct", True))
-        memory_file = folder / ".checked"
+        memory_file, threads = folder / ".checked", _WEB_THREADS
     shards = sorted(folder.glob("*.safetensors"))
     reader: Reader = source
     if check_digests:
         reader = CheckedReader(source, expected_digests(store, [shard.name for shard in shards]), memory_file)
     model: AXK1ForCausalLM = AXK1ForCausalLM.from_pretrained(
-        folder, **limits, streaming={"reader": reader, **streaming}, **options
+        folder, **limits, streaming={"threads": threads, **streaming, "reader": reader}, **options
     )
     if check_digests and isinstance(source, FolderReader):
         source.prove_unmoved(shards)

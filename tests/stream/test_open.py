@@ -62,6 +62,10 @@ class TestAFolder:
         with pytest.raises(UsageError, match=r"give memory, .* or expert_memory, .*: one of the two"):
             load(str(written[0]), **limits)
 
+    def test_a_reader_of_ones_own_is_refused(self, written):
+        with pytest.raises(UsageError, match="load brings a reader of its own"):
+            under_a_cap(written[0], streaming={"reader": None})
+
     def test_nothing_of_it_is_kept_elsewhere(self, written):
         with pytest.raises(UsageError, match="cache_dir and cache_size are for what comes from the web"):
             load(str(written[0]), memory="64GiB", cache_size="1GB")
@@ -99,6 +103,17 @@ class TestTheWeb:
         assert {path.name for path in folder.iterdir()} <= {path.name for path in here.iterdir()}
         for shard in shards_of(folder):
             assert (here / shard.name).stat().st_size == shard.stat().st_size
+
+    def test_a_config_without_a_dtype_makes_nobody_read_a_hole(self, written, tmp_path):
+        """transformers then looks into the first shard by itself."""
+        folder = Path(shutil.copytree(written[0], tmp_path / "checkpoint"))
+        config = json.loads((folder / "config.json").read_text())
+        del config["dtype"]
+        (folder / "config.json").write_text(json.dumps(config))
+        with range_server(folder) as served:
+            model = one_expert(served.address, cache_dir=tmp_path / "cache", dtype="auto")
+            assert model.dtype == torch.bfloat16
+            assert torch.equal(logits(model), written[1])
 
     def test_another_version_is_another_folder(self, written, served, tmp_path):
         folder = Path(shutil.copytree(written[0], tmp_path / "checkpoint"))
