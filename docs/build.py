@@ -23,6 +23,7 @@ import index_page
 import k1_page
 import model_page
 import pictures
+import streaming_page
 import tokenizer_page
 import variants_page
 import weights_page
@@ -38,6 +39,7 @@ MARKED = re.compile(r"(<!-- (measured|generated): (\w+) -->\n).*?(<!-- /\2 -->)"
 PAGES = (
     *(("", model_page), ("", weights_page), ("data_", data_page), ("tokenizer_", tokenizer_page), ("hub_", hub_page)),
     *(("index_", index_page), ("k1_", k1_page), ("memory_", variants_page)),
+    ("stream_", streaming_page),
 )
 
 KOREAN = {
@@ -48,7 +50,7 @@ KOREAN = {
     "commit": "커밋",
 }
 KOREAN |= model_page.KOREAN | WEIGHTS_KOREAN | DATA_KOREAN | tokenizer_page.KOREAN | hub_page.KOREAN
-KOREAN |= index_page.KOREAN | k1_page.KOREAN | variants_page.KOREAN | pictures.KOREAN
+KOREAN |= index_page.KOREAN | k1_page.KOREAN | variants_page.KOREAN | pictures.KOREAN | streaming_page.KOREAN
 
 
 def say(text: str, language: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import data_page
 import picture_layer
+import picture_streaming
 import picture_way
 import tokenizer_page
 from drawing import PARTS, THEMES, as_svg, drawing
@@ -24,7 +25,7 @@ KOREAN = {
     "batch": "배치",
     "GiB, weights alone; caches and activations come on top": "GiB, 가중치만. 캐시와 활성값은 따로 듭니다",
 }
-KOREAN |= picture_layer.KOREAN | picture_way.KOREAN
+KOREAN |= picture_layer.KOREAN | picture_way.KOREAN | picture_streaming.KOREAN
 
 
 def sizes_plot(word: Word, theme: str) -> str:
@@ -123,4 +124,5 @@ PICTURES: dict[str, Callable[[Word, str], str]] = {
     "sizes": sizes_plot,
     "tokenizer": tokenizer_plot,
     "composition": composition,
+    **picture_streaming.PICTURES,
 }
