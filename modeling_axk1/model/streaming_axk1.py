@@ -434,6 +434,18 @@ class StreamedPieces(Generic[Key]):
         """Bytes of a slot that pieces share."""
         return self._slot_bytes
 
+    @property
+    def room_bytes(self) -> int:
+        """Bytes of all slots, the fixed pieces' among them."""
+        return self.slots * self._slot_bytes + sum(room_for(self.pieces[key]) for key in self.fixed)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the slots that were needed by now."""
+        with self._changed:
+            fixed = [room_for(self.pieces[key]) for key in self.fixed & self._entries.keys()]
+            return self._made * self._slot_bytes + sum(fixed)
+
     def want(self, keys: Iterable[Key]) -> None:
         """Begin to read pieces that will be taken next, in this order."""
         with self._changed:
