@@ -8,9 +8,11 @@ import sys
 import typer
 
 from modeling_axk1.cli import data, front, hub, tokenizer, train, weights
+from modeling_axk1.cli.chat import chat
 from modeling_axk1.cli.completion import answer_shells, completion
 from modeling_axk1.cli.docs import docs
 from modeling_axk1.cli.failures import failure
+from modeling_axk1.cli.generate import generate
 from modeling_axk1.cli.group import Group
 from modeling_axk1.cli.quickstart import quickstart
 from modeling_axk1.cli.serve import FORWARD, serve
@@ -30,6 +32,8 @@ for noun, room in (("data", data), ("tokenizer", tokenizer), ("train", train)):
     app.add_typer(room.app, name=noun, rich_help_panel="From text to a model")
 for noun, room in (("weights", weights), ("hub", hub)):
     app.add_typer(room.app, name=noun, rich_help_panel="Checkpoints, releases and hubs")
+app.command(rich_help_panel="Use a model")(generate)
+app.command(rich_help_panel="Use a model")(chat)
 app.command(context_settings=FORWARD, rich_help_panel="Use a model")(serve)
 
 

@@ -1,0 +1,158 @@
+"""What a memory cap will give and cost, before a weight is read: the plan, and how long a token will take.
+
+The plan is the one that loading would make, from the shards' headers. Two speeds decide the rest: the disk's, given or
+measured by reading a sample of the shards, and the machine's at multiplying one expert, measured with zeros.
+"""
+
+import math
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from modeling_axk1.errors import UsageError
+from modeling_axk1.model.memory_axk1 import MemoryPlan, Streaming, asked_for
+from modeling_axk1.model.streaming_axk1 import ALIGNMENT, Extent, Reading, ShardReader, StreamedPieces
+from modeling_axk1.stream.estimate import Estimate, Held, Machine, estimate, token_bytes
+from modeling_axk1.stream.opening import Loading, config_of, one_line
+
+_SAMPLE_BYTES = 512 * 2**20
+_SAMPLE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What to expect; speeds are in bytes a second.
+
+    Attributes:
+        plan: where memory goes; None when only experts are bounded, and everything else is in memory.
+        held: what stays in memory.
+        experts: routed experts of all layers, `expert_bytes` each.
+        read: speed of the disk, `read_measured` or given.
+        compute: speed at which an expert in memory is multiplied.
+        token: a token after others, if every expert were visited equally often: real text does better.
+
+    """
+
+    plan: MemoryPlan | None
+    held: Held
+    experts: int
+    expert_bytes: int
+    met: int
+    read: float
+    read_measured: bool
+    compute: float
+    token: Estimate
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures for machines; bytes and seconds."""
+        plan = None if self.plan is None else asdict(self.plan) | {"total": self.plan.total}
+        if plan is not None:
+            plan["fixed"] = len(plan["fixed"])
+        token = asdict(self.token) | {"seconds": self.token.seconds}
+        return asdict(self) | {"plan": plan, "token": token}
+
+
+def forecast(place: str, loading: Loading, read: float | None = None) -> Forecast:
+    """Return what loading `place` so would give; `read` is the disk's speed, measured by a sample where it is None.
+
+    Raises UsageError without a cap, and for one that is too small, naming the least that would do.
+    """
+    sizes = loading.sizes()
+    if not sizes:
+        raise UsageError("--dry-run plans weights read on demand: it goes with --memory or --expert-memory")
+    config = config_of(place)
+    with one_line(place):
+        asked = asked_for({**sizes, "streaming": loading.options(config)})
+        assert asked is not None
+        model, streamed = _standing(place, asked)
+    weights, slots = token_bytes(config.to_dict()), streamed.experts.slots + len(streamed.experts.fixed)
+    held = Held(weights.rest if streamed.plan is None else min(weights.rest, streamed.plan.fixed_bytes), slots)
+    extents = [extent for piece in streamed.experts.pieces.values() for extent in piece.values()]
+    compute = compute_speed(model)
+    speed = read or read_speed(extents, asked.threads, asked.direct)
+    token = estimate(weights, held, Machine(speed, compute))
+    return Forecast(
+        streamed.plan, held, weights.experts, weights.expert, weights.met, speed, read is None, compute, token
+    )
+
+
+def _standing(folder: str, asked: Streaming) -> tuple[Any, Any]:
+    """Return the model without weights, and what it would read on demand."""
+    from modeling_axk1 import AXK1Config, AXK1ForCausalLM
+    from modeling_axk1.model.checkpoint_axk1 import match_checkpoint
+    from modeling_axk1.model.quantised_axk1 import take_over, taken_over
+    from modeling_axk1.model.streamed_axk1 import stream_weights
+
+    config = take_over(AXK1Config, folder, {}).get("config") or AXK1Config.from_pretrained(folder)
+    quantisation = taken_over(config)
+    with torch.device("meta"):
+        model = AXK1ForCausalLM._from_config(config, dtype=config.dtype or torch.bfloat16).eval()
+    files = sorted(map(str, Path(folder).glob("*.safetensors")))
+    wanted = SimpleNamespace(
+        sharded_metadata=None, weight_mapping=None, ignore_mismatched_sizes=False, hf_quantizer=None
+    )
+    found = match_checkpoint(model, files, wanted, quantisation)
+    zeros = _Zeros()
+    streamed = stream_weights(model, found, replace(asked, reader=zeros))
+    zeros.armed = True
+    return model, streamed
+
+
+class _Zeros(ShardReader):
+    """Reads headers from shards, and then zeros for everything."""
+
+    armed = False
+
+    def read(self, file: str, start: int, nbytes: int, buffer: memoryview) -> None:
+        if not self.armed:
+            super().read(file, start, nbytes, buffer)
+            return
+        touched = buffer[::ALIGNMENT]  # a page that nobody wrote would be the system's one page of zeros, in its cache
+        touched[:] = bytes(len(touched))
+
+
+def compute_speed(model: Any) -> float:
+    """Return how many bytes of an expert in memory are multiplied with a token in a second; weights are zeros."""
+    sparse = next((layer for layer in model.base_model.layers if layer.is_sparse), None)
+    if sparse is None:
+        raise UsageError("a forecast needs a model with routed experts")
+    experts, dtype = sparse.mlp.experts, model.dtype
+    token = torch.zeros(1, model.config.hidden_size, dtype=dtype)
+    visit = torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1)
+    with torch.no_grad():
+        experts(token, *visit)  # reads it
+        best, until = math.inf, time.perf_counter() + 0.3
+        while best == math.inf or time.perf_counter() < until:
+            began = time.perf_counter()
+            experts(token, *visit)
+            best = min(best, time.perf_counter() - began)
+    nbytes = sum(extent.nbytes for extent in experts.pieces.pieces[experts.layer_idx, 0].values())
+    return nbytes / best
+
+
+def read_speed(extents: list[Extent], threads: int = 4, direct: bool = True) -> float:
+    """Return the bytes a second at which experts come from the shards, as loading would read them.
+
+    Experts are spread over the whole checkpoint, some seconds of them. Where direct reads are not possible, a file that
+    was just written comes from the memory of the system.
+    """
+    step = max(1, len(extents) * extents[0].nbytes // _SAMPLE_BYTES)
+    chosen = extents[::step][: max(1, _SAMPLE_BYTES // extents[0].nbytes)]
+    pieces: StreamedPieces[int] = StreamedPieces(
+        {number: {"weight": extent} for number, extent in enumerate(chosen)},
+        2 * threads,
+        Reading(ShardReader(direct), threads),
+    )
+    began, total = time.perf_counter(), 0
+    for number, extent in enumerate(chosen):
+        pieces.take(number)
+        pieces.give(number)
+        pieces.expect(range(number + 1, min(number + threads, len(chosen))))
+        total += extent.nbytes
+        if time.perf_counter() - began > _SAMPLE_SECONDS:
+            break
+    return total / (time.perf_counter() - began)
