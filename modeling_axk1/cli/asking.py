@@ -11,6 +11,7 @@ from modeling_axk1.cli.completion import one_of
 
 if TYPE_CHECKING:
     from modeling_axk1.stream.forecast import Forecast
+    from modeling_axk1.stream.opening import Loading
     from modeling_axk1.stream.speaker import Answer, Speaker, Wish
 
 _STREAMED = "Weights read on demand"
@@ -96,18 +97,24 @@ Thinking = Annotated[
 ]
 
 
-def open_speaker(model: str, loading: Any, wish: "Wish") -> "Speaker":
-    """Load a model and its tokenizer; what was asked for is checked first."""
-    from modeling_axk1.progress import progress_bar
-    from modeling_axk1.stream.opening import config_of, open_model, open_tokenizer
+def open_speaker(model: str, loading: "Loading", wish: "Wish") -> "Speaker":
+    """Load what answers; what was asked for is checked first."""
     from modeling_axk1.stream.speaker import Speaker
 
     wish.for_generate()
+    return Speaker(*open_loaded(model, loading))
+
+
+def open_loaded(model: str, loading: "Loading") -> tuple[Any, Any]:
+    """Load a model and its tokenizer; what was asked for is checked first."""
+    from modeling_axk1.progress import progress_bar
+    from modeling_axk1.stream.opening import config_of, open_model, open_tokenizer
+
     loading.sizes()
     loading.options(config_of(model))
     with progress_bar("loading", total=None):
         tokenizer = open_tokenizer(model)
-        return Speaker(open_model(model, loading), tokenizer)
+        return open_model(model, loading), tokenizer
 
 
 def check_room(speaker: "Speaker", tokens: int, wish: "Wish", context: int | None) -> None:
@@ -184,6 +191,9 @@ def show_forecast(found: "Forecast", as_json: bool) -> None:
         f"{duration(token.reading)}; it computes for {duration(token.computing)}"
     )
     typer.echo(f"about {duration(token.seconds)} a token, if a text visits all experts alike; most texts do better")
+    for tokens, prompt in found.prompts.items():
+        before = f"before the first token, for a prompt of {tokens}: {human_bytes(round(prompt.bytes_read))}"
+        typer.echo(f"{before}, about {duration(prompt.seconds)}")
     typer.echo("nothing was loaded (dry run)")
 
 

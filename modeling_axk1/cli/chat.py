@@ -132,7 +132,7 @@ def _lines() -> Iterator[str]:
 
 @contextmanager
 def _stopping() -> Iterator[list[Any]]:
-    """Let a first Ctrl-C set the event put into the list, which ends an answer between two layers; a second ends all."""
+    """Let a first Ctrl-C set the event in the list, which ends an answer between two layers; a second ends all."""
     events: list[Any] = []
 
     def stop(*_: object) -> None:

@@ -42,7 +42,7 @@ def pace(tokens_per_second: float) -> str:
 
 def duration(seconds: float) -> str:
     """Return a time for a person: 4.2 s, 41 s, 3 min, 2.5 h."""
-    if seconds < 60:
+    if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 

@@ -19,6 +19,8 @@ from modeling_axk1.model.streaming_axk1 import ALIGNMENT, Extent, Reading, Shard
 from modeling_axk1.stream.estimate import Estimate, Held, Machine, estimate, token_bytes
 from modeling_axk1.stream.opening import Loading, config_of, one_line
 
+# Tokens: a short question, and a page.
+_PROMPTS = (20, 500)
 _SAMPLE_BYTES = 512 * 2**20
 _SAMPLE_SECONDS = 3.0
 
@@ -34,6 +36,7 @@ class Forecast:
         read: speed of the disk, `read_measured` or given.
         compute: speed at which an expert in memory is multiplied.
         token: a token after others, if every expert were visited equally often: real text does better.
+        prompts: {tokens: what a prompt of so many costs}, likewise.
 
     """
 
@@ -46,14 +49,16 @@ class Forecast:
     read_measured: bool
     compute: float
     token: Estimate
+    prompts: dict[int, Estimate]
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures for machines; bytes and seconds."""
         plan = None if self.plan is None else asdict(self.plan) | {"total": self.plan.total}
         if plan is not None:
             plan["fixed"] = len(plan["fixed"])
-        token = asdict(self.token) | {"seconds": self.token.seconds}
-        return asdict(self) | {"plan": plan, "token": token}
+        passes = {1: self.token, **self.prompts}
+        token, *prompts = (asdict(one) | {"tokens": tokens, "seconds": one.seconds} for tokens, one in passes.items())
+        return asdict(self) | {"plan": plan, "token": token, "prompts": prompts}
 
 
 def forecast(place: str, loading: Loading, read: float | None = None) -> Forecast:
@@ -74,9 +79,18 @@ def forecast(place: str, loading: Loading, read: float | None = None) -> Forecas
     extents = [extent for piece in streamed.experts.pieces.values() for extent in piece.values()]
     compute = compute_speed(model)
     speed = read or read_speed(extents, asked.threads, asked.direct)
-    token = estimate(weights, held, Machine(speed, compute))
+    machine = Machine(speed, compute)
     return Forecast(
-        streamed.plan, held, weights.experts, weights.expert, weights.met, speed, read is None, compute, token
+        plan=streamed.plan,
+        held=held,
+        experts=weights.experts,
+        expert_bytes=weights.expert,
+        met=weights.met,
+        read=speed,
+        read_measured=read is None,
+        compute=compute,
+        token=estimate(weights, held, machine),
+        prompts={tokens: estimate(weights, held, machine, tokens=tokens) for tokens in _PROMPTS},
     )
 
 

@@ -22,6 +22,8 @@ from typing import Any
 from modeling_axk1.errors import UsageError
 from modeling_axk1.files import atomic_write_text
 
+# Tokens that pass a streamed model together: each expert is read once for them.
+PART = 4096
 KIND = "axk1 routing profile"
 VERSION = 1
 _KEYS = {"kind", "version", "model", "tokens", "layers"}
@@ -152,6 +154,31 @@ def _count(value: object) -> int:
     return value
 
 
+def read_texts(paths: Sequence[Path]) -> list[str]:
+    """Return the texts of files: a whole file is one, of a .jsonl file the "text" of each line.
+
+    Raises UsageError, naming file and line, for what is no such text, and OSError for a file that cannot be read.
+    """
+    texts = []
+    for path in paths:
+        try:
+            content = path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path} must be text in UTF-8, got other bytes at {error.start:,}") from None
+        if path.suffix != ".jsonl":
+            texts.append(content)
+            continue
+        for number, line in enumerate(content.splitlines(), 1):
+            try:
+                said = json.loads(line)["text"]
+            except (ValueError, TypeError, KeyError, RecursionError):
+                said = None
+            if not isinstance(said, str):
+                raise UsageError(f'{path}, line {number}: must be an object with a string "text", got {line:.60}')
+            texts.append(said)
+    return texts
+
+
 @contextmanager
 def counting(model: Any) -> Iterator[dict[int, dict[int, int]]]:
     """Give {layer: {expert: visits}}, which fills while the model computes within the block.
@@ -180,7 +207,7 @@ def counting(model: Any) -> Iterator[dict[int, dict[int, int]]]:
 
 
 def count_visits(
-    model: Any, ids: Sequence[int], length: int = 4096, advance: Any = lambda amount: None
+    model: Any, ids: Sequence[int], length: int = PART, advance: Any = lambda amount: None
 ) -> dict[int, dict[int, int]]:
     """Return {layer: {expert: visits}} of a text's tokens, which pass the model `length` at a time.
 

@@ -4,6 +4,7 @@ import typer
 
 from modeling_axk1.cli.group import Group
 from modeling_axk1.cli.weights.checking import check, keygen, manifest, sign, verify
+from modeling_axk1.cli.weights.profile import profile
 from modeling_axk1.cli.weights.reading import diff, inspect, plan
 from modeling_axk1.cli.weights.writing import convert, fetch, rehearse, reshard
 
@@ -12,7 +13,7 @@ app = typer.Typer(
 )
 
 for panel, commands in (
-    ("Look", (inspect, plan, diff)),
+    ("Look", (inspect, plan, diff, profile)),
     ("Write", (reshard, convert, fetch, rehearse)),
     ("Trust", (verify, manifest, keygen, sign, check)),
 ):
