@@ -106,15 +106,12 @@ def open_speaker(model: str, loading: "Loading", wish: "Wish") -> "Speaker":
 
 
 def open_loaded(model: str, loading: "Loading") -> tuple[Any, Any]:
-    """Load a model and its tokenizer; what was asked for is checked first."""
+    """Load a model and its tokenizer, with a bar on a terminal."""
     from modeling_axk1.progress import progress_bar
-    from modeling_axk1.stream.opening import config_of, open_model, open_tokenizer
+    from modeling_axk1.stream.opening import open_model
 
-    loading.sizes()
-    loading.options(config_of(model))
     with progress_bar("loading", total=None):
-        tokenizer = open_tokenizer(model)
-        return open_model(model, loading), tokenizer
+        return open_model(model, loading)
 
 
 def check_room(speaker: "Speaker", tokens: int, wish: "Wish", context: int | None) -> None:

@@ -17,7 +17,7 @@ from modeling_axk1.errors import UsageError
 from modeling_axk1.model.memory_axk1 import MemoryPlan, Streaming, asked_for
 from modeling_axk1.model.streaming_axk1 import ALIGNMENT, Extent, Reading, ShardReader, StreamedPieces
 from modeling_axk1.stream.estimate import Estimate, Held, Machine, estimate, token_bytes
-from modeling_axk1.stream.opening import Loading, config_of, one_line
+from modeling_axk1.stream.opening import Loading, folder_of, one_line
 
 # Tokens: a short question, and a page.
 _PROMPTS = (20, 500)
@@ -66,14 +66,20 @@ def forecast(place: str, loading: Loading, read: float | None = None) -> Forecas
 
     Raises UsageError without a cap, and for one that is too small, naming the least that would do.
     """
+    from modeling_axk1 import AXK1Config
+
     sizes = loading.sizes()
     if not sizes:
         raise UsageError("--dry-run plans weights read on demand: it goes with --memory or --expert-memory")
-    config = config_of(place)
+    folder = folder_of(place, loading)
+    assert folder is not None
+    if read is None and not Path(place).is_dir():
+        raise UsageError("--disk-speed must say what comes in a second of a place that is not here, like 100MB")
     with one_line(place):
+        config = AXK1Config.from_pretrained(folder)
         asked = asked_for({**sizes, "streaming": loading.options(config)})
         assert asked is not None
-        model, streamed = _standing(place, asked)
+        model, streamed = _standing(str(folder), asked)
     weights, slots = token_bytes(config.to_dict()), streamed.experts.slots + len(streamed.experts.fixed)
     held = Held(weights.rest if streamed.plan is None else min(weights.rest, streamed.plan.fixed_bytes), slots)
     extents = [extent for piece in streamed.experts.pieces.values() for extent in piece.values()]

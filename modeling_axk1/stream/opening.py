@@ -1,6 +1,5 @@
 """Load a model as a person names it: a folder, a repository or an address, with or without a memory cap."""
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from modeling_axk1.errors import UsageError, WeightsError
+from modeling_axk1.files import user_cache
 from modeling_axk1.model.memory_axk1 import bytes_of
+from modeling_axk1.stream.folder import folder_for
+from modeling_axk1.stream.open import load
 from modeling_axk1.stream.profile import read_profile
+from modeling_axk1.weights.place import open_place
+from modeling_axk1.weights.store import Folder
+from modeling_axk1.weights.store_http import HubRepository, WebFolder
 
 
 @dataclass(frozen=True)
@@ -77,50 +82,52 @@ class Loading:
         return options if self.guess else {**options, "guess": False}
 
 
-def config_of(place: str) -> Any:
-    """Return the AXK1Config of the model at `place`; raises UsageError or WeightsError where there is none."""
-    from modeling_axk1 import AXK1Config
-    from modeling_axk1.weights.place import open_place
-    from modeling_axk1.weights.store import read_small
+def folder_of(place: str, loading: Loading) -> Path | None:
+    """Return a folder with the model's config, tokenizer and headers of shards: its own, or what stands for it here.
 
+    None for a repository that is to be loaded whole, which transformers fetches. Raises UsageError for what is no place
+    of a model, or one that cannot be read so, WeightsError for one that holds none.
+    """
     try:
         store = open_place(place)
     except UsageError as error:
         raise UsageError(str(error).replace("PLACE", "MODEL", 1)) from None
-    if not store.exists("config.json"):
-        raise WeightsError(f"{place} has no config.json; `axk1 hub export` makes a folder that can be asked")
-    with one_line(place):
-        config = AXK1Config.from_dict(json.loads(read_small(store, "config.json")))
-        if "axk1" not in str(config.model_type).lower():
-            raise ValueError(f"model_type must be axk1, got {config.model_type!r:.40}")
-        return config
+    if isinstance(store, Folder):
+        if not store.exists("config.json"):
+            raise WeightsError(f"{place} has no config.json; `axk1 hub export` makes a folder that can be asked")
+        return store.folder
+    assert isinstance(store, HubRepository | WebFolder)
+    if loading.is_streamed:
+        return folder_for(store, loading.cache_dir or user_cache() / "stream", "checked" * loading.check_digests)
+    if isinstance(store, WebFolder):
+        raise UsageError("an address is read on demand alone: it goes with --memory or --expert-memory")
+    return None
 
 
-def open_model(place: str, loading: Loading) -> Any:
-    """Return the model, ready to compute. Raises UsageError for too little memory, WeightsError for the weights."""
-    from modeling_axk1 import AXK1ForCausalLM
-    from modeling_axk1.stream import load
+def open_model(place: str, loading: Loading) -> tuple[Any, Any]:
+    """Return the model, ready to compute, and its tokenizer; what was asked for is checked before weights are read.
 
-    sizes: dict[str, Any] = dict(loading.sizes())
-    streaming = loading.options(config_of(place))
-    with one_line(place):
-        if sizes:
-            return load(place, **sizes, **loading.keeping(), streaming=streaming).eval()
-        return AXK1ForCausalLM.from_pretrained(place).eval()
-
-
-def open_tokenizer(place: str) -> Any:
-    """Return the tokenizer that lies beside the model's weights.
-
-    It comes before the model, whose plan counts what the process takes already.
+    The tokenizer comes first, as the plan of a memory counts what the process takes already. Raises UsageError for what
+    contradicts itself and for too little memory, WeightsError for what is no sound checkpoint with a tokenizer.
     """
     from transformers import AutoTokenizer
 
-    folder = Path(place)
-    if folder.is_dir() and not (folder / "tokenizer.json").is_file():
-        raise WeightsError(f"{folder} has no tokenizer.json; `axk1 hub export` makes a folder that can be asked")
+    from modeling_axk1 import AXK1Config, AXK1ForCausalLM
+
+    sizes: dict[str, Any] = dict(loading.sizes())
+    folder = folder_of(place, loading)
+    if folder is not None and not (folder / "tokenizer.json").is_file():
+        raise WeightsError(f"{place} has no tokenizer.json; `axk1 hub export` makes a folder that can be asked")
+    name, _, revision = (str(folder), "", "") if folder is not None else place.partition("@")
+    which = {"revision": revision} if revision else {}
     with one_line(place):
-        return AutoTokenizer.from_pretrained(place)
+        streaming = loading.options(AXK1Config.from_pretrained(name, **which))
+        tokenizer = AutoTokenizer.from_pretrained(name, **which)
+        if sizes:
+            model = load(place, **sizes, **loading.keeping(), streaming=streaming)
+        else:
+            model = AXK1ForCausalLM.from_pretrained(name, **which)
+    return model.eval(), tokenizer
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import torch
 from transformers import DynamicCache
 from transformers.generation.streamers import BaseStreamer
 
-from modeling_axk1.errors import UsageError
+from modeling_axk1.errors import UsageError, WeightsError
 from modeling_axk1.stream.watch import Stopped, Sums, Watch
 
 Write = Callable[[str], object]
@@ -127,6 +127,7 @@ class Speaker:
 
         `cache` may hold the first of the tokens, and holds all but the last afterwards. An answer that is broken off,
         by `Watch.stop` or Ctrl-C, comes back as far as it came: the interrupt is the caller's to notice.
+        Raises OSError or WeightsError when weights cannot be read.
         """
         cached = cache.get_seq_length() if cache is not None else 0
         answer = Answer(prompt_tokens=len(ids) - cached)
@@ -148,6 +149,8 @@ class Speaker:
                 )
             except (Stopped, KeyboardInterrupt):
                 answer.stopped = True
+            except ValueError as error:  # of a shard that changed or ended
+                raise WeightsError(" ".join(str(error).split())) from None
             answer.seconds, answer.sums = time.monotonic() - began, watch.sums
         streamer.end()
         if cache is not None:
