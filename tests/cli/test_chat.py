@@ -94,18 +94,18 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(folder, tmp_path):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        bufsize=0,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
     )
     process.stdin.write(b"One?\n")
-    process.stdin.flush()
-    assert process.stdout.read(5), "an answer has begun"
+    assert process.stdout.read(65_536), "an answer has begun"
     process.send_signal(signal.SIGINT)
     said = process.stderr.readline().decode()
     assert said.startswith("stopped: ")
+    assert process.stdout.read(65_536).endswith(b"\n"), "the first answer's rest"
     process.stdin.write(b"/help\nTwo?\n")
-    process.stdin.flush()
     assert process.stderr.readline().startswith(b"/reset")
-    assert process.stdout.read(5), "it answers again"
+    assert process.stdout.read(65_536), "it answers again"
     process.send_signal(signal.SIGINT)
     process.stdin.close()
     rest = process.stderr.read().decode()
