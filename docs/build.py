@@ -23,6 +23,7 @@ import index_page
 import k1_page
 import model_page
 import pictures
+import small_machine_page
 import streaming_page
 import tokenizer_page
 import variants_page
@@ -40,6 +41,7 @@ PAGES = (
     *(("", model_page), ("", weights_page), ("data_", data_page), ("tokenizer_", tokenizer_page), ("hub_", hub_page)),
     *(("index_", index_page), ("k1_", k1_page), ("memory_", variants_page)),
     ("stream_", streaming_page),
+    ("small_", small_machine_page),
 )
 
 KOREAN = {
@@ -51,6 +53,7 @@ KOREAN = {
 }
 KOREAN |= model_page.KOREAN | WEIGHTS_KOREAN | DATA_KOREAN | tokenizer_page.KOREAN | hub_page.KOREAN
 KOREAN |= index_page.KOREAN | k1_page.KOREAN | variants_page.KOREAN | pictures.KOREAN | streaming_page.KOREAN
+KOREAN |= small_machine_page.KOREAN
 
 
 def say(text: str, language: str) -> str:

@@ -167,6 +167,7 @@ def test_the_python_of_the_first_page_and_of_the_model_page_runs(tmp_path):
 ALIKE = [
     *("weights.md", "hub.md", "hub-server.md", "index.md", "the-519b-release.md", "choosing-a-variant.md"),
     *("air-gapped.md", "check-what-you-downloaded.md", "training.md", "contributing.md", "model.md"),
+    "run-it-on-a-small-machine.md",
 ]
 
 
@@ -193,7 +194,8 @@ def test_links_lead_somewhere(page):
 
 
 def test_the_weights_page_shows_every_command():
-    commands = "".join(text for _, text in blocks("weights.md"))
+    pages = ("weights.md", "run-it-on-a-small-machine.md")  # the second has `profile`
+    commands = "".join(text for page in pages for _, text in blocks(page))
     for command in weights.registered_commands:
         assert f"axk1 weights {command.callback.__name__} " in commands
 

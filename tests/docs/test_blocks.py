@@ -20,6 +20,7 @@ RUN_BY = {
     "index.md": "test_docs.py",
     "model.md": "test_docs.py",
     "quickstart.md": "test_docs.py",
+    "run-it-on-a-small-machine.md": "stream/test_page.py",
     "tokenizer.md": "tokenizer/test_page.py",
     "training.md": "train/test_page.py",
     "weights.md": "test_docs.py",
