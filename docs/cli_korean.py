@@ -37,7 +37,7 @@ KOREAN = {
     "axk1 weights inspect": "체크포인트에 든 것과, config에 비추어 없거나 남는 것을 알려 줍니다.",
     "axk1 weights plan": "reshard나 convert가 쓸 샤드를 보여 주고 아무것도 쓰지 않습니다.",
     "axk1 weights diff": "두 체크포인트를 가중치마다 견줍니다. 같으면 0, 다르면 1로 끝납니다.",
-    "axk1 weights profile": "내 글이 찾는 전문가를 셉니다. generate와 chat의 --profile이 자주 찾는 것을 메모리에 둡니다.",
+    "axk1 weights profile": "내 글이 찾는 전문가를 셉니다. --profile이 자주 찾는 것을 메모리에 둡니다.",
     "axk1 weights reshard": "같은 텐서를 다른 샤드로 나누어 씁니다. 랭크별 폴더는 다시 합칩니다.",
     "axk1 weights convert": "같은 가중치를 다른 형식(전문가 배치, dtype, FP8, INT8, INT4)으로 저장하고 되돌립니다.",
     "axk1 weights fetch": "랭크 하나, 층 몇 개, 전문가 몇 개에 필요한 것만 HTTP 범위 요청으로 가져옵니다.",
