@@ -238,6 +238,7 @@ right = logits(model)
 for _ in range(3):
     reader.slow = True
     try:
+        print("begins", flush=True)
         logits(model)
     except KeyboardInterrupt:
         print("stopped", flush=True)
@@ -256,17 +257,13 @@ def test_ctrl_c_leaves_no_file_and_no_thread_and_a_model_that_goes_on(written):
     before = {path: path.stat().st_mtime_ns for path in written[0].rglob("*")}
     command = [sys.executable, "-c", WAITING, str(written[0])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        said = []
-        while line := process.stdout.readline():
-            said.append(line.strip())
-            if (
-                line == "waiting\n"
-                and len([each for each in said if each == "stopped"]) < 3
-                and said[-2:-1] != ["waiting"]
-            ):
-                time.sleep(0.05)
-                process.send_signal(signal.SIGINT)
+        said = iter(process.stdout.readline, "")
+        for _ in range(3):
+            for awaited in ("begins\n", "waiting\n"):
+                assert awaited in said  # which reads on until then
+            time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            assert "stopped\n" in said
+        assert [line for line in said if line != "waiting\n"] == ["left []\n"]
     assert process.returncode == 0
-    assert said.count("stopped") == 3
-    assert said[-1] == "left []"
     assert {path: path.stat().st_mtime_ns for path in written[0].rglob("*")} == before

@@ -319,8 +319,8 @@ from tests.model.faulty import logits
 from tests.stream.test_open import one_expert
 
 def stopped(call, *arguments, **options):
-    print("begins", flush=True)
     try:
+        print("begins", flush=True)
         call(*arguments, **options)
     except KeyboardInterrupt:
         print("stopped", flush=True)
