@@ -37,7 +37,18 @@ from .modeling_axk1 import (
 )
 from .products_axk1 import E4m3Weight, PackedWeight, made_ready
 from .quantised_axk1 import EncodedTensor, EncodedWeight, Quantisation
-from .streaming_axk1 import POLICIES, Extent, Piece, Reader, Reading, ShardReader, StreamedPieces, read_extent, room_for
+from .streaming_axk1 import (
+    POLICIES,
+    Extent,
+    Piece,
+    Reader,
+    Reading,
+    ShardReader,
+    StreamedPieces,
+    in_parallel,
+    read_extent,
+    room_for,
+)
 
 Weight: TypeAlias = Tensor | EncodedWeight | PackedWeight
 Ready: TypeAlias = Callable[[EncodedWeight], EncodedWeight | PackedWeight] | None
@@ -45,6 +56,7 @@ Ready: TypeAlias = Callable[[EncodedWeight], EncodedWeight | PackedWeight] | Non
 PIECES_TOGETHER = 4
 # A head's block of rows, and what the process takes beside weights and a prompt's passing: threads, kernels, strips.
 _BLOCK_BYTES = 256 * 2**20
+_ROWS_AT_ONCE = 8
 _OVERHEAD_BYTES = 192 * 2**20
 
 
@@ -258,8 +270,14 @@ class AXK1StreamedEmbedding(nn.Module):
         ids, places = input_ids.unique(return_inverse=True)
         if ids.numel() and not 0 <= int(ids[0]) <= int(ids[-1]) < self.num_embeddings:
             raise IndexError("index out of range")
-        rows = [read_extent(self.reader, self.table.part(int(row))) for row in ids]
-        return torch.stack(rows).to(self.dtype)[places] if rows else torch.empty(*ids.shape, self.embedding_dim)
+        rows: dict[int, Tensor] = {}
+
+        def read(row: int) -> None:
+            rows[row] = read_extent(self.reader, self.table.part(row))
+
+        in_parallel(read, ids.tolist(), min(_ROWS_AT_ONCE, len(ids)))  # a prompt's are many, and each takes its time
+        table = [rows[row] for row in ids.tolist()]
+        return torch.stack(table).to(self.dtype)[places] if table else torch.empty(*ids.shape, self.embedding_dim)
 
 
 @dataclass

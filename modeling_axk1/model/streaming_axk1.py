@@ -34,6 +34,7 @@ import torch
 from torch import Tensor
 
 Key = TypeVar("Key")
+Item = TypeVar("Item")
 
 # Direct reads begin, end and land on multiples of this; every disk's sectors and every memory page divide it.
 ALIGNMENT = 4096
@@ -350,6 +351,40 @@ class Reading:
             chunk()
 
 
+def in_parallel(work: Callable[[Item], object], items: Iterable[Item], threads: int) -> None:
+    """Call `work` with each of `items` by a few threads; raises the first error once what was begun has ended.
+
+    Unlike a pool of concurrent.futures, whose threads a process waits for even when it is told to end: one of them may
+    be waiting for a server that does not answer.
+    """
+    left, lock = iter(items), threading.Lock()
+    errors: list[BaseException] = []
+    stopped = threading.Event()
+
+    def run() -> None:
+        while not stopped.is_set():
+            with lock:
+                item = next(left, left)
+            if item is left:
+                return
+            try:
+                work(item)  # type: ignore[arg-type]
+            except BaseException as error:  # it is raised by whoever waits
+                errors.append(error)
+                stopped.set()
+
+    workers = [threading.Thread(target=run, name="axk1-fetching", daemon=True) for _ in range(threads)]
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        stopped.set()
+    if errors:
+        raise errors[0]
+
+
 class _Slot:
     """Memory for one piece, from the system and aligned; it takes none until it is written."""
 
@@ -653,6 +688,7 @@ __all__ = [
     "ShardReader",
     "StreamedPieces",
     "extents_in",
+    "in_parallel",
     "read_extent",
     "room_for",
 ]

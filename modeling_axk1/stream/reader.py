@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from modeling_axk1.errors import UsageError, WeightsError
-from modeling_axk1.model.streaming_axk1 import ALIGNMENT, ShardReader
+from modeling_axk1.model.streaming_axk1 import ALIGNMENT, ShardReader, in_parallel
 from modeling_axk1.stream.kept import Kept
-from modeling_axk1.stream.parallel import in_parallel
 from modeling_axk1.weights.facts import identity
 from modeling_axk1.weights.header import header_length
 from modeling_axk1.weights.store import Store
