@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.files import atomic_write_text
+from modeling_axk1.weights.encodings import stored_tensors
 from modeling_axk1.weights.header import make_header
 from modeling_axk1.weights.names import Layout, expected_tensors
 from modeling_axk1.weights.plan import INDEX_FILE, PT_METADATA, Shard, make_index, shard_file_name
@@ -30,10 +32,12 @@ def write_sparse_checkpoint(
     parameters and 1.04 TB by its sizes, and takes a few MB of a disk that knows sparse files. Copy it with care: `cp`
     keeps the holes, most other tools fill them with zeros.
 
-    Tensors are bfloat16 and lie whole in one of `shards` files. Raises WeightsError when there are fewer tensors than
-    that, or a checkpoint in the folder already. With `dry_run` the report comes and nothing is written.
+    Tensors are bfloat16, or what the config's quantization_config makes of them (`layout` says nothing then), and lie
+    whole in one of `shards` files. Raises WeightsError when there are fewer tensors than that, or a checkpoint in the
+    folder already. With `dry_run` the report comes and nothing is written.
     """
-    tensors = {name: RawTensor("BF16", spec.shape, b"") for name, spec in expected_tensors(config, layout).items()}
+    specs = stored_tensors(config) if "quantization_config" in config else expected_tensors(config, layout)
+    tensors = {name: RawTensor(spec.dtype or "BF16", spec.shape, b"") for name, spec in specs.items()}
     sizes = {name: tensor.nbytes for name, tensor in tensors.items()}
     groups = _spread(sizes, shards)
     if found := next(folder.glob("*.safetensors*"), None):
@@ -42,7 +46,8 @@ def write_sparse_checkpoint(
         Shard(shard_file_name(number, shards), tuple(sorted(group)), sum(sizes[name] for name in group))
         for number, group in enumerate(groups, start=1)
     ]
-    report = WriteReport(files, len(tensors), sum(tensor.elements for tensor in tensors.values()), sum(sizes.values()))
+    parameters = sum(spec.parameters or 0 if spec.dtype else prod(spec.shape) for spec in specs.values())
+    report = WriteReport(files, len(tensors), parameters, sum(sizes.values()))
     if dry_run:
         return report
     folder.mkdir(parents=True, exist_ok=True)

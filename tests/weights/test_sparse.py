@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from modeling_axk1.errors import WeightsError
+from modeling_axk1.weights.encodings import encoding_named, quantised_config, stored_bytes
 from modeling_axk1.weights.inspect import inspect
 from modeling_axk1.weights.names import expected_tensors
 from modeling_axk1.weights.sparse import _spread, write_sparse_checkpoint
@@ -33,6 +34,14 @@ def test_a_giant_has_a_shard_of_its_own_and_the_others_are_spread_evenly(tmp_pat
     assert all(len(shard.tensors) == 1 for shard in giants)
     shared = [shard.nbytes for shard in report.shards if len(shard.tensors) > 1]
     assert max(shared) < 3 * min(shared)
+
+
+def test_the_release_in_four_bits(tmp_path):
+    config = quantised_config(RELEASE, encoding_named("int4"))
+    report = write_sparse_checkpoint(tmp_path, config, shards=75)
+    assert (report.parameters, report.nbytes) == (518_983_059_456, stored_bytes(RELEASE, encoding_named("int4")))
+    found = inspect(tmp_path)
+    assert (found.parameters, found.bytes, found.missing, found.extra) == (report.parameters, report.nbytes, [], [])
 
 
 def test_it_reads_as_zeros_by_the_stock_library(tmp_path):
