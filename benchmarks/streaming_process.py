@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 GROUPS = Path("/sys/fs/cgroup")
+AGAIN = 5
 
 
 def run(settings: dict[str, Any], limit: int | None = None) -> dict[str, Any]:
@@ -110,9 +111,11 @@ def load(settings: dict[str, Any]) -> Any:
 
 
 def report(settings: dict[str, Any]) -> dict[str, Any]:
-    """Load, read a prompt and make tokens, greedily, in this process.
+    """Load, read a prompt and make tokens in this process.
 
-    `settings`: folder, who and its options as for `load`, prompt (its tokens' ids), tokens (how many to make).
+    `settings`: folder, who and its options as for `load`, prompt (its tokens' ids), tokens (how many to make), and
+    perhaps text: what is fed in place of what the model says. Last, one token is run `AGAIN` times, with all that it
+    needs in memory.
     """
     import torch
 
@@ -122,14 +125,21 @@ def report(settings: dict[str, Any]) -> dict[str, Any]:
     seconds, loaded = time.perf_counter() - started, kernel_counts()
     passes: list[dict[str, float]] = []
     ids, cache, said = torch.tensor([settings["prompt"]]), None, []
+    again = []
     with torch.no_grad():
-        for _ in range(1 + settings["tokens"]):
+        for number in range(1 + settings["tokens"]):
             had, disk, started = _counts(model), kernel_counts()["disk"], time.perf_counter()
             out = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache, ids = out.past_key_values, out.logits[:, -1:].argmax(-1)
+            said.append(int(ids))
+            if "text" in settings:
+                ids = torch.tensor([[settings["text"][number]]])
             one = {"seconds": time.perf_counter() - started, "disk": kernel_counts()["disk"] - disk}
             passes.append(one | {name: count - had[name] for name, count in _counts(model).items()})
-            said.append(int(ids))
+        for _ in range(AGAIN + 1 if "text" in settings else 0):
+            started = time.perf_counter()
+            model(ids, use_cache=False)
+            again.append(time.perf_counter() - started)
     plan = getattr(getattr(model, "streamed", None), "plan", None)
     return {
         "seconds_to_load": round(seconds, 2),
@@ -140,7 +150,8 @@ def report(settings: dict[str, Any]) -> dict[str, Any]:
         **({"plan_bytes": plan.total, "plan": str(plan).splitlines()} if plan else {}),
         "prompt": _rounded(passes[0]),
         "token": _rounded({name: _middle(name, passes[1:]) for name in passes[0]}),
-        "seconds_of_tokens": [round(each["seconds"], 3) for each in passes[1:]],
+        "passes": [_rounded(each) for each in passes],
+        **({"seconds_of_a_token_again": round(statistics.median(again[1:]), 4)} if again else {}),
         "said": said,
     }
 
