@@ -1,14 +1,16 @@
 """Real bytes: a few layers of the release's size from a disk, under equal memory, by us and by what else there is.
 
-    python benchmarks/streaming_disk.py [--memory 8GiB 21GiB] [--sparse-layers 2] [--folder FOLDER]
+    python benchmarks/streaming_disk.py [--memory 8GiB 12GiB] [--sparse-layers 2] [--folder FOLDER]
 
 A checkpoint with the release's layer shapes and random numbers is written: a dense layer and two sparse ones of 17 GB.
+Routed experts are stored fused, as in today's upload, and one by one, as in January 2026's upload.
 Fresh processes take turns, the page cache emptied before each; the kernel gives each the same memory, page cache and
 all (a memory control group). They read the same prompt and are fed the same random tokens:
 
     ours       from_pretrained(memory=...)
     mapped     our model loaded as usual: its tensors are the files' pages, and the kernel reads and drops them
-    offloaded  transformers' native axk1 with device_map, max_memory and offload_folder: it writes a second copy first
+    offloaded  transformers' native axk1 with device_map, max_memory and offload_folder: fused experts it maps, of
+               those stored one by one it writes a second copy first
 
 Then how fast experts are read over how fast the disk reads in a row (benchmarks/streaming_reading.py), and how a token
 whose experts are all in memory compares with the model mapped without a limit.
@@ -22,7 +24,7 @@ import shutil
 import statistics
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from measure import RESULTS
@@ -33,6 +35,7 @@ from streaming_weights import PROMPT, SEED, config_of, make, task
 from modeling_axk1.environment import environment
 from modeling_axk1.model.memory_axk1 import bytes_of
 from modeling_axk1.stream.estimate import token_bytes
+from modeling_axk1.weights.names import Layout
 
 WAYS = ("ours", "mapped", "offloaded")
 # What the process of transformers needs beside the weights that it may keep: torch, and a layer on its way.
@@ -66,17 +69,18 @@ def at_memory(folder: Path, memory: str, tokens: dict[str, int], rounds: int, pl
             if not (reports and "stopped" in reports[-1]):
                 reports.append(one(way, folder, bytes_of(memory), tokens[way], place / "offloaded"))
                 print(f"{memory} {way}: {reports[-1].get('stopped') or reports[-1]['token']}", flush=True)
-    seconds = {
-        way: None if "stopped" in reports[-1] else statistics.median(report["token"]["seconds"] for report in reports)
+    speeds = {
+        way: None if "stopped" in reports[-1] else statistics.median(each["tokens_per_second"] for each in reports)
         for way, reports in found.items()
     }
     return {
         "memory": memory,
         "memory_bytes": bytes_of(memory),
-        "tokens_per_second": {way: each and round(1 / each, 4) for way, each in seconds.items()},
+        "tokens_per_second": speeds,
         "times_as_fast_as": {
-            way: seconds[way] and round(seconds[way] / seconds["ours"], 2) for way in WAYS if way != "ours"
+            way: speed and round(speeds["ours"] / speed, 2) for way, speed in speeds.items() if way != "ours"
         },
+        "second_copy_bytes": max(report.get("second_copy_bytes", 0) for report in found["offloaded"]),
         "reports": {way: reports[-1] for way, reports in found.items()},
     }
 
@@ -95,9 +99,10 @@ def in_memory(folder: Path, cap: str, place: Path) -> dict[str, Any]:
 def main() -> None:
     """Make, measure, write, and say whether the goals are met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--memory", nargs="+", default=["8GiB", "21GiB"], help="limits, one after another")
+    parser.add_argument("--memory", nargs="+", default=["8GiB", "12GiB"], help="limits, one after another")
     parser.add_argument("--sparse-layers", type=int, default=2)
     parser.add_argument("--experts", type=int, help="routed experts in a layer, for a trial; the release has 192")
+    parser.add_argument("--layouts", nargs="+", default=list(get_args(Layout)), choices=get_args(Layout))
     parser.add_argument("--tokens", type=int, default=16, help="tokens after the prompt, ours and mapped")
     parser.add_argument("--offloaded-tokens", type=int, default=2, help="the same of transformers, which is slow")
     parser.add_argument("--rounds", type=int, default=2)
@@ -109,15 +114,22 @@ def main() -> None:
     options = parser.parse_args()
     config = config_of(options.sparse_layers, options.experts, options.tiny)
     tokens = {"ours": options.tokens, "mapped": options.tokens, "offloaded": options.offloaded_tokens}
+    runs = []
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        folder = options.folder or place / "checkpoint"
-        nbytes = make(folder, config)
-        speeds = reading_speeds(folder, bytes_of(options.reading_bytes), options.reading_rounds)
-        caps = [at_memory(folder, memory, tokens, options.rounds, place) for memory in options.memory]
-        resident = in_memory(folder, options.memory[0], place)
+        for layout in options.layouts:
+            folder = options.folder or place / "checkpoint"
+            nbytes = make(folder / layout, config, layout)
+            if not runs:
+                speeds = reading_speeds(folder / layout, bytes_of(options.reading_bytes), options.reading_rounds)
+                resident = in_memory(folder / layout, options.memory[0], place)
+            caps = [at_memory(folder / layout, memory, tokens, options.rounds, place) for memory in options.memory]
+            runs.append({"layout": layout, "bytes": nbytes, "caps": caps})
+            if options.folder is None:
+                shutil.rmtree(folder)
     share = max(speeds["over_sequential"]["direct, expected"].values())
-    faster = [cap["times_as_fast_as"]["offloaded"] for cap in caps if cap["times_as_fast_as"]["offloaded"]]
+    ratios = [cap["times_as_fast_as"]["offloaded"] for one_layout in runs for cap in one_layout["caps"]]
+    faster = [ratio for ratio in ratios if ratio]
     goals = {"reading_over_sequential": share, "times_as_fast_as_offloaded": max(faster, default=None)}
     print(f"reading {share:.0%} of the disk's own speed (goal: 85 %)")
     print(f"times as fast as transformers' offload: {faster or 'it never lived'} (goal: 10)")
@@ -125,14 +137,13 @@ def main() -> None:
         "command": "python benchmarks/streaming_disk.py",
         "seed": SEED,
         "config": json.loads(config.to_json_string()),
-        "bytes": nbytes,
         "prompt_tokens": PROMPT,
         "tokens": tokens,
         "rounds": options.rounds,
         "threads": torch.get_num_threads(),
         "limit": "a memory control group of the kernel's; page cache counts",
         "goals": goals,
-        "caps": caps,
+        "layouts": runs,
         "in_memory": resident,
         "reading": speeds,
         **environment(),

@@ -74,11 +74,10 @@ def _killed_for_memory(group: Path) -> bool:
 
 
 def forget(folders: Iterable[Path]) -> None:
-    """Take files out of the page cache, so that the next read comes from the disk."""
+    """Take files, which must have been written out, from the page cache, so that the next read comes from the disk."""
     for folder in folders:
         for path in filter(Path.is_file, folder.rglob("*")):
             with path.open("rb") as file:
-                os.fsync(file.fileno())
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
@@ -147,13 +146,19 @@ def report(settings: dict[str, Any]) -> dict[str, Any]:
         "written_to_load": loaded["disk_written"] - before["disk_written"],
         "memory_before_bytes": before["memory"],
         "peak_bytes": kernel_counts()["peak"],
-        **({"plan_bytes": plan.total, "plan": str(plan).splitlines()} if plan else {}),
+        **(_planned(plan) if plan else {}),
+        "tokens_per_second": round(settings["tokens"] / sum(each["seconds"] for each in passes[1:]), 4),
         "prompt": _rounded(passes[0]),
         "token": _rounded({name: _middle(name, passes[1:]) for name in passes[0]}),
         "passes": [_rounded(each) for each in passes],
         **({"seconds_of_a_token_again": round(statistics.median(again[1:]), 4)} if again else {}),
         "said": said,
     }
+
+
+def _planned(plan: Any) -> dict[str, Any]:
+    held = {"plan_fixed_bytes": plan.fixed_bytes, "plan_expert_slots": plan.expert_slots}
+    return {"plan_bytes": plan.total, **held, "plan": str(plan).splitlines()}
 
 
 def _counts(model: Any) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Replaying which experts were visited through a cache: hit rates of policies, of a fixed set, and of the optimum.
 
 Visits are groups, one for each token and layer in the order in which they were computed; all of a group are needed at
-once, so none of them makes room for another, as in `StreamedPieces`. Hits are counted in the second half.
+once, so none of them makes room for another, as in `StreamedPieces`. Hits are counted from a share of the groups on;
+those before fill the cache.
 """
 
 from bisect import bisect_right
@@ -13,13 +14,13 @@ from modeling_axk1.model.streaming_axk1 import Policy
 Groups = Sequence[Sequence[Hashable]]
 
 
-def replay(policy: Policy, slots: int, visits: Groups) -> float:
+def replay(policy: Policy, slots: int, visits: Groups, counted_from: float = 0.5) -> float:
     """Return the share of visits that find theirs in memory."""
     held: set[Hashable] = set()
     hits = total = 0
     for number, group in enumerate(visits):
         missing = [key for key in group if key not in held]
-        if number >= len(visits) // 2:
+        if number >= counted_from * len(visits):
             hits, total = hits + len(group) - len(missing), total + len(group)
         for key in missing:
             if len(held) >= slots:
@@ -37,9 +38,9 @@ def fixed(slots: int, profile: Counter, visits: Groups) -> float:
     return sum(key in held for key in later) / len(later)
 
 
-def belady(slots: int, visits: Groups) -> float:
+def belady(slots: int, visits: Groups, counted_from: float = 0.5) -> float:
     """Return the hit rate of forgetting always what is needed again last."""
-    return replay(_Foreseeing(visits), slots, visits)
+    return replay(_Foreseeing(visits), slots, visits, counted_from)
 
 
 class _Foreseeing:

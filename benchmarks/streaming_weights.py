@@ -1,6 +1,7 @@
 """A checkpoint of the release's layers with real bytes on the disk, and texts to run through it."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from modeling_axk1 import AXK1Config
 from modeling_axk1.model.presets import preset
 from modeling_axk1.model.streaming_axk1 import extents_in
+from modeling_axk1.weights.names import Layout
 from modeling_axk1.weights.sparse import write_sparse_checkpoint
 
 SEED = 0
@@ -27,7 +29,7 @@ def config_of(sparse_layers: int, experts: int | None = None, tiny: bool = False
     return AXK1Config(architectures=["AXK1ForCausalLM"], dtype="bfloat16", **sizes)
 
 
-def make(folder: Path, config: AXK1Config) -> int:
+def make(folder: Path, config: AXK1Config, layout: Layout = "fused") -> int:
     """Write a checkpoint of random numbers, unless `folder` holds it already; return the bytes of its tensors.
 
     Numbers have magnitudes from 2**-7 to 2**-5, either sign: about as wide as a trained layer's, and as random as bytes
@@ -40,7 +42,7 @@ def make(folder: Path, config: AXK1Config) -> int:
         if json.loads((folder / "config.json").read_text()) != raw:
             raise SystemExit(f"the checkpoint in {folder.name} must be of this benchmark's sizes; give another folder")
         return int(complete.read_text())
-    written = write_sparse_checkpoint(folder, raw, shards)
+    written = write_sparse_checkpoint(folder, raw, shards, layout)
     random = np.random.Generator(np.random.SFC64(SEED))
     for shard in sorted(folder.glob("*.safetensors")):
         for name, extent in extents_in(str(shard)).items():
@@ -49,6 +51,8 @@ def make(folder: Path, config: AXK1Config) -> int:
                 for start in range(0, extent.nbytes, _BLOCK):
                     count = min(_BLOCK, extent.nbytes - start) // 2
                     file.write(np.full(count, 0x3F80, "<u2") if "norm" in name else _numbers(random, count))
+        with shard.open("r+b") as file:
+            os.fsync(file.fileno())  # what is not on the disk yet stays in the page cache when it is emptied
     complete.write_text(str(written.nbytes))
     return written.nbytes
 

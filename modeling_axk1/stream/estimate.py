@@ -217,7 +217,7 @@ def estimate(
     """
     hits = hit_rate(held.experts / weights.experts) if weights.experts else 1.0
     visited = weights.distinct(tokens)
-    bytes_read = weights.rest - held.rest + visited * weights.expert * (1 - hits)
+    bytes_read = max(0, weights.rest - held.rest) + visited * weights.expert * (1 - hits)
     computing = (weights.rest + visited * weights.expert) / machine.compute
     if machine.flops is not None:
         computing = max(computing, 2 * weights.active * tokens / machine.flops)
