@@ -19,6 +19,7 @@ import json
 import statistics
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,17 @@ from modeling_axk1 import AXK1Config, AXK1ForCausalLM
 from modeling_axk1.environment import environment
 from modeling_axk1.errors import UsageError
 from modeling_axk1.model.memory_axk1 import Streaming, bytes_of
-from modeling_axk1.stream.estimate import Held, HitRate, Machine, estimate, held_in, measured, token_bytes, uniform
+from modeling_axk1.stream.estimate import (
+    Held,
+    HitRate,
+    Machine,
+    TokenBytes,
+    estimate,
+    held_in,
+    measured,
+    token_bytes,
+    uniform,
+)
 from modeling_axk1.weights.encodings import encoding_named
 
 STORED = ("bf16", "fp8", "int8", "int4")
@@ -103,8 +114,7 @@ def reading_speed(folder: Path, nbytes: int) -> float:
 
 def computed(machine: str, memory: float, read: float, speeds: dict[str, float], routing: dict[str, HitRate]) -> Any:
     """The release on a machine, in every form, from the least memory to all it has."""
-    for stored in STORED:
-        weights = token_bytes(AXK1Config().to_dict(), None if stored == "bf16" else encoding_named(stored))
+    for stored, weights in release().items():
         speed = Machine(read, speeds[stored])
         points = [size * 2**30 for size in (6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160)]
         for given in [*(point for point in points if point < memory), int(memory)]:
@@ -125,6 +135,13 @@ def computed(machine: str, memory: float, read: float, speeds: dict[str, float],
                     "seconds_per_token_one_after_another": round(alone.seconds, 3),
                 }
             yield row
+
+
+@cache
+def release() -> dict[str, TokenBytes]:
+    """What a token meets of the release in every form."""
+    config = AXK1Config().to_dict()
+    return {name: token_bytes(config, None if name == "bf16" else encoding_named(name)) for name in STORED}
 
 
 def measured_routing(results: Path) -> HitRate | None:

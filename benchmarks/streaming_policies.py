@@ -1,13 +1,14 @@
 """Which experts real text visits, which of them a cache holds, and how often the next layer's are guessed right.
 
-    python benchmarks/streaming_policies.py [--minutes 4]
+    python benchmarks/streaming_policies.py [--minutes 6]
 
 Three small models of A.X K1's architecture are trained on the sample corpus: the one of quickstart, and a wider one
 with 64 experts a layer, of which a token visits eight in four of eight groups, as in the release; with and without the
 bias that balances their load. Held-out text runs through each, and its routing is replayed through the policies of
-modeling_axk1/model/streaming_axk1.py, beside a set of experts fixed from a profile of the training text, and Belady's
-optimum, which knows the future and which nothing can beat. Hits are counted in the second half of each text; what
-comes before fills the cache.
+modeling_axk1/model/streaming_axk1.py, of LFU with shorter and longer memories too, beside a set of experts fixed from a
+profile of the training text, and Belady's optimum, which knows the future. All have the same slots: what is fixed
+leaves those that a token's others pass through. Hits are counted in the second half of each text; what comes before
+fills the cache.
 
 The routing of small, briefly trained models is all that can be measured without the release's weights. A text's
 routing is that of its tokens one by one: attention looks back only, so whole windows give the same.
@@ -35,7 +36,7 @@ from modeling_axk1.data.build import build
 from modeling_axk1.data.dataset import read_documents
 from modeling_axk1.environment import environment
 from modeling_axk1.model.presets import preset
-from modeling_axk1.model.streaming_axk1 import POLICIES
+from modeling_axk1.model.streaming_axk1 import POLICIES, LeastFrequentlyUsed
 from modeling_axk1.shipped import shipped
 from modeling_axk1.tokenizer.recipe import Recipe
 from modeling_axk1.tokenizer.train import train as train_tokenizer
@@ -58,7 +59,8 @@ WIDE = {
     "n_group": 8,
     "topk_group": 4,
 }
-BALANCED = {"use_router_bias": True, "router_bias_update_rate": 1e-3}
+# Ten times the rate that is usual for a million steps: here are hundreds.
+BALANCED = {"use_router_bias": True, "router_bias_update_rate": 1e-2}
 MODELS: dict[str, dict[str, Any]] = {"quickstart": {}, "wide": WIDE, "wide, balanced": {**WIDE, **BALANCED}}
 
 
@@ -97,12 +99,19 @@ def turns(by_language: dict[str, np.ndarray], tokens: int) -> np.ndarray:
     return np.concatenate(pieces)[:tokens]
 
 
-def hit_rates(visits: list[list[tuple[int, int]]], profile: Counter, experts: int, least: int) -> Iterator[Any]:
+# Of LFU, in tokens: it counts visits, and a token of the release makes ten times those of a small model.
+HALF_LIVES = (100, 1000)
+
+
+def hit_rates(visits: list[list[tuple[int, int]]], profile: Counter, layers: int, experts: int) -> Iterator[Any]:
     """For every size of a cache, what each policy finds in it."""
+    least = len(visits[0])
     for share in SHARES:
         slots = max(least, round(share * experts))
         found = {name: replay(policy(slots), slots, visits) for name, policy in POLICIES.items()}
-        found |= {"fixed from a profile": fixed(slots, profile, visits), "optimum": belady(slots, visits)}
+        for tokens in HALF_LIVES:
+            found[f"lfu, {tokens} tokens"] = replay(LeastFrequentlyUsed(tokens * layers * least), slots, visits)
+        found |= {"fixed from a profile": fixed(slots - least, profile, visits), "optimum": belady(slots, visits)}
         yield {"slots": slots, "share": round(slots / experts, 4), **{name: round(x, 4) for name, x in found.items()}}
 
 
@@ -128,7 +137,7 @@ def of_model(name: str, sizes: dict[str, Any], stream: np.ndarray, texts_: dict[
         seen: Trace = trace(model, ids[: options.tokens], LENGTH)
         run = {"text": language, "tokens": len(ids[: options.tokens]), "guessed_right": seen.guessed_right}
         runs.append(run | {"concentration": concentration(seen.visits, experts)})
-        runs[-1]["hit_rates"] = list(hit_rates(seen.visits, profile, experts, least))
+        runs[-1]["hit_rates"] = list(hit_rates(seen.visits, profile, layers, experts))
         print(name, language, seen.guessed_right, runs[-1]["hit_rates"][3], flush=True)
     return {
         "model": name,
@@ -146,7 +155,7 @@ def of_model(name: str, sizes: dict[str, Any], stream: np.ndarray, texts_: dict[
 def main() -> None:
     """Train, replay and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=4.0, help="of training each model")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of training each model")
     parser.add_argument("--tokens", type=int, default=3072, help="of each held-out text, at most")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS), metavar="NAME")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER", help="where to write")
