@@ -77,12 +77,14 @@ def at_memory(folder: Path, memory: str, tokens: dict[str, int], rounds: int, pl
         "memory": memory,
         "memory_bytes": bytes_of(memory),
         "tokens_per_second": speeds,
-        "times_as_fast_as": {
-            way: speed and round(speeds["ours"] / speed, 2) for way, speed in speeds.items() if way != "ours"
-        },
+        "times_as_fast_as": {way: _ratio(speeds["ours"], speed) for way, speed in speeds.items() if way != "ours"},
         "second_copy_bytes": max(report.get("second_copy_bytes", 0) for report in found["offloaded"]),
         "reports": {way: reports[-1] for way, reports in found.items()},
     }
+
+
+def _ratio(ours: float | None, theirs: float | None) -> float | None:
+    return round(ours / theirs, 2) if ours and theirs else None
 
 
 def in_memory(folder: Path, cap: str, place: Path) -> dict[str, Any]:

@@ -24,7 +24,8 @@ AGAIN = 5
 def run(settings: dict[str, Any], limit: int | None = None) -> dict[str, Any]:
     """Let a fresh process do what `settings` says (see `report`), within `limit` bytes; return what it reports.
 
-    {"stopped": why} if it was killed. Raises SystemExit with what it wrote if it failed otherwise.
+    {"stopped": why} if it was killed, or said itself that the memory is too little. Raises SystemExit with its words
+    if it failed otherwise.
     """
     command = [sys.executable, __file__, json.dumps(settings)]
     if limit is None:
@@ -38,7 +39,7 @@ def run(settings: dict[str, Any], limit: int | None = None) -> dict[str, Any]:
 def _result(done: subprocess.CompletedProcess[str], killed: bool) -> dict[str, Any]:
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
-    if killed or "can't allocate memory" in done.stderr:
+    if killed or "can't allocate memory" in done.stderr or "memory must be at least" in done.stderr:
         return {"stopped": "out of memory"}
     raise SystemExit(f"a process failed with {done.returncode}: {done.stderr[-4000:]}")
 

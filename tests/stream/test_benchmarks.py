@@ -130,3 +130,5 @@ def test_a_process_killed_for_memory_is_a_result():
     assert streaming_process._result(done, killed=True) == {"stopped": "out of memory"}
     with pytest.raises(SystemExit):
         streaming_process._result(done, killed=False)
+    assert streaming_disk._ratio(3.0, 1.5) == 2
+    assert streaming_disk._ratio(3.0, None) is None
