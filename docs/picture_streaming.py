@@ -5,7 +5,7 @@ from typing import Any
 
 from drawing import PARTS, THEMES, as_svg, drawing
 from results import Word, result
-from streaming_page import has
+from streaming_page import MODELS, POLICIES, has
 
 KOREAN = {
     "measured, tokens/s": "측정, 토큰/초",
@@ -17,7 +17,6 @@ KOREAN = {
     "seconds a token": "토큰당 초",
     "share of experts in the cache, %": "캐시에 둔 전문가의 비율 (%)",
     "visits that find theirs there, %": "캐시에서 찾은 방문의 비율 (%)",
-    "even": "고른 라우팅",
 }
 _SHOWN = ("bf16", "fp8", "int4")
 _STYLES = {"this machine": "-", "laptop": "--", "workstation": ":"}
@@ -66,11 +65,10 @@ def policies(word: Word, theme: str) -> str:
     for axes, model in zip(all_axes[0], models, strict=True):
         rates = model["texts"][-1]["hit_rates"]
         shares = [100 * one["share"] for one in rates]
-        names = [name for name in rates[0] if name not in ("slots", "share")]
-        for name, colour in zip(names, PARTS[theme], strict=False):
-            axes.plot(shares, [100 * one[name] for one in rates], "o-", color=colour, ms=3, label=word(name))
+        for (policy, name), colour in zip(POLICIES.items(), PARTS[theme], strict=False):
+            axes.plot(shares, [100 * one[policy] for one in rates], "o-", color=colour, ms=3, label=word(name))
         axes.plot(shares, shares, ":", color=ink, label=word("even"))
-        axes.set(title=word(model["model"]), xlabel=word("share of experts in the cache, %"))
+        axes.set(title=word(MODELS[model["model"]]), xlabel=word("share of experts in the cache, %"))
         axes.grid(color=ink, alpha=0.15)
         axes.spines[["top", "right"]].set_visible(False)
     all_axes[0][0].set_ylabel(word("visits that find theirs there, %"))
