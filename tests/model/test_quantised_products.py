@@ -134,8 +134,9 @@ class TestForms:
         assert [part.nbytes for part in ready[:2]] == [part.nbytes for part in given[:2]]
 
     def test_torchs_own_conversion_packs_the_same(self):
-        if not products._lanes():
-            pytest.fail("this machine's torch has no kernel for 4 bits in a known order")
+        if not products._lanes():  # a CPU for which torch has only plain loops, in another order
+            assert torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512")
+            return
         stored = weight_in(Quantisation(4, 1, 32))
         numbers = (whole(stored, torch.float32) / stored.scales_ng.float().repeat_interleave(32, 1)).int() + 8
         theirs = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1)
@@ -237,7 +238,7 @@ class TestModels:
         model = AXK1ForCausalLM.from_pretrained(checkpoints / form, memory="8GiB").eval()
         with torch.no_grad():
             model(torch.arange(4)[None])
-        kind = E4m3Weight if form == "fp8" else PackedWeight
+        kind = E4m3Weight if form == "fp8" else PackedWeight if products._lanes() else EncodedWeight
         rest = [model.streamed.rest.take(key) for key in model.streamed.rest.pieces if isinstance(key, int)]
         encoded = {
             name: type(weight)
