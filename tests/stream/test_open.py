@@ -275,6 +275,8 @@ def dying(module, call, times):
         if not times:
             if call in ("pwrite", "write"):
                 real(descriptor, arguments[0][: len(arguments[0]) // 2], *arguments[1:])
+            elif call == "punch":
+                real(descriptor, *arguments)
             os.kill(os.getpid(), signal.SIGKILL)
         return real(descriptor, *arguments)
     setattr(module, call, die)
@@ -294,7 +296,7 @@ for line in sys.stdin:
 
 
 def test_after_a_kill_at_any_moment_logits_are_right(written, served, tmp_path):
-    """In the middle of writing data, before they are on the disk, in the middle of noting them, before giving back."""
+    """In the middle of writing data, before they are on the disk, in the middle of noting them, when they were given back."""
     bounded = str(TestABoundedCache().room(written))
     moments = [("pwrite", 3, "all"), ("fsync", 4, "all"), ("write", 5, "all"), ("fsync", 12, bounded)]
     moments += [("punch", 2, bounded)]
