@@ -853,7 +853,10 @@ class AXK1PreTrainedModel(PreTrainedModel):
                 state_dict = found
         elif streaming is not None:
             raise ValueError("memory and expert_memory need a checkpoint of safetensors, and no quantizer's argument")
-        return PreTrainedModel._load_pretrained_model(model, state_dict, checkpoint_files, load_config)
+        loaded = PreTrainedModel._load_pretrained_model(model, state_dict, checkpoint_files, load_config)
+        if streaming is not None:
+            model.requires_grad_(False)  # there is nothing to train: most weights are not here
+        return loaded
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
         """Save as transformers does; raises ValueError for a streamed model, whose weights are in its shards."""

@@ -15,12 +15,14 @@ that the file has changed raises for whoever takes the piece; nothing that was r
 This file travels to the hub beside modeling_axk1.py and imports nothing of this package.
 """
 
+import atexit
 import errno
 import json
 import mmap
 import os
 import threading
 import time
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -305,24 +307,26 @@ class Counts:
 class Reading:
     """Threads that read chunks into slots: the wanted ones in their order, then the expected ones.
 
-    Threads live while there is something to read.
+    Threads live while there is something to read, and not longer than the program.
     """
 
     def __init__(self, reader: Reader, threads: int = 4) -> None:
         self.reader, self.threads = reader, threads
+        self._workers: set[threading.Thread] = set()
         self._wanted: deque[tuple[object, Callable[[], None]]] = deque()
         self._expected: deque[tuple[object, Callable[[], None]]] = deque()
-        self._running = 0
         self._lock = threading.Lock()
+        atexit.register(_end, weakref.ref(self))
 
     def add(self, owner: object, chunks: Sequence[Callable[[], None]], wanted: bool) -> None:
         """Queue the reads of a piece."""
         with self._lock:
             (self._wanted if wanted else self._expected).extend((owner, chunk) for chunk in chunks)
-            start = min(self.threads - self._running, len(self._wanted) + len(self._expected))
-            self._running += max(0, start)
-        for _ in range(start):
-            threading.Thread(target=self._work, name="axk1-reading", daemon=True).start()
+            start = min(self.threads - len(self._workers), len(self._wanted) + len(self._expected))
+            workers = [threading.Thread(target=self._work, name="axk1-reading", daemon=True) for _ in range(start)]
+            self._workers.update(workers)
+        for worker in workers:
+            worker.start()
 
     def hurry(self, owner: object) -> None:
         """Move what is still queued for a piece from the expected ones to the wanted ones."""
@@ -340,15 +344,31 @@ class Reading:
             self._expected = deque(item for item in self._expected if item[0] is not owner)
             return before - len(self._wanted) - len(self._expected)
 
+    def end(self, patience: float = 1.0) -> None:
+        """Read nothing more, and wait so many seconds for what is being read."""
+        with self._lock:
+            self._wanted.clear()
+            self._expected.clear()
+            workers = list(self._workers)
+        deadline = time.monotonic() + patience
+        for worker in workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+
     def _work(self) -> None:
         while True:
             with self._lock:
                 queue = self._wanted or self._expected
                 if not queue:
-                    self._running -= 1
+                    self._workers.discard(threading.current_thread())
                     return
                 _, chunk = queue.popleft()
             chunk()
+
+
+def _end(reading: "weakref.ref[Reading]") -> None:
+    """At the program's end: a thread that is still in torch when torch is taken down takes the program down with it."""
+    if (ours := reading()) is not None:
+        ours.end()
 
 
 def in_parallel(work: Callable[[Item], object], items: Iterable[Item], threads: int) -> None:

@@ -119,6 +119,10 @@ class TestExactness:
             input_ids = torch.arange(tokens)[None] % 128
             assert torch.equal(logits(model, input_ids), logits(reference, input_ids))
 
+    def test_it_makes_no_difference_whether_gradients_are_recorded(self, checkpoints, loaded):
+        model, input_ids = load(checkpoints / "fused", expert_memory="some"), torch.arange(10)[None]
+        assert torch.equal(model(input_ids).logits, loaded["fused"](input_ids).logits)
+
     def test_the_base_model_alone(self, checkpoints, loaded):
         model = AXK1Model.from_pretrained(checkpoints / "fused", expert_memory="1GiB").eval()
         with torch.no_grad():

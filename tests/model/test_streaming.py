@@ -1,6 +1,8 @@
 """Pieces of shards in slots: what is wanted comes before what is expected, and nothing half-read is ever taken."""
 
 import struct
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -191,6 +193,24 @@ class TestSlots:
         for thread in [thread for thread in threading.enumerate() if thread.name == "axk1-reading"]:
             thread.join(5)
         assert not [thread for thread in threading.enumerate() if thread.name == "axk1-reading"]
+
+    def test_a_program_ends_while_something_is_being_read(self):
+        """As it would not if a thread were in torch by then."""
+        program = """
+import time, torch
+from modeling_axk1.model.streaming_axk1 import Extent, Reading, StreamedPieces
+
+class Slow:
+    def read(self, file, start, nbytes, buffer):
+        for _ in range(20):
+            time.sleep(0.01)
+            torch.ones(300, 300) @ torch.ones(300, 300)
+
+pieces = {n: {"w": Extent("f", 0, torch.uint8, (10,))} for n in range(50)}
+StreamedPieces(pieces, 50, Reading(Slow(), 4)).want(pieces)
+"""
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
 
     def test_pieces_longer_than_a_read_are_put_together(self, tmp_path, monkeypatch):
         monkeypatch.setattr("modeling_axk1.model.streaming_axk1._CHUNK", 2 * ALIGNMENT)
