@@ -66,7 +66,7 @@ def forecast(place: str, loading: Loading, read: float | None = None) -> Forecas
 
     Raises UsageError without a cap, and for one that is too small, naming the least that would do.
     """
-    from modeling_axk1 import AXK1Config
+    from modeling_axk1.model.configuration_axk1 import AXK1Config
 
     sizes = loading.sizes()
     if not sizes:
@@ -102,8 +102,9 @@ def forecast(place: str, loading: Loading, read: float | None = None) -> Forecas
 
 def _standing(folder: str, asked: Streaming) -> tuple[Any, Any]:
     """Return the model without weights, and what it would read on demand."""
-    from modeling_axk1 import AXK1Config, AXK1ForCausalLM
     from modeling_axk1.model.checkpoint_axk1 import match_checkpoint
+    from modeling_axk1.model.configuration_axk1 import AXK1Config
+    from modeling_axk1.model.modeling_axk1 import AXK1ForCausalLM
     from modeling_axk1.model.quantised_axk1 import take_over, taken_over
     from modeling_axk1.model.streamed_axk1 import stream_weights
 

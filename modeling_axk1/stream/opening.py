@@ -112,7 +112,8 @@ def open_model(place: str, loading: Loading) -> tuple[Any, Any]:
     """
     from transformers import AutoTokenizer
 
-    from modeling_axk1 import AXK1Config, AXK1ForCausalLM
+    from modeling_axk1.model.configuration_axk1 import AXK1Config
+    from modeling_axk1.model.modeling_axk1 import AXK1ForCausalLM
 
     sizes: dict[str, Any] = dict(loading.sizes())
     folder = folder_of(place, loading)
