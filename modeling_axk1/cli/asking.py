@@ -133,10 +133,10 @@ def summary(answer: "Answer") -> str:
     """Return the line at the end: how much, how fast, what was read, the peak of memory."""
     from modeling_axk1.cli.live import duration, pace
     from modeling_axk1.stream.watch import peak_bytes
-    from modeling_axk1.weights.sizes import human_bytes
+    from modeling_axk1.weights.sizes import counted, human_bytes
 
     said = [
-        f"{len(answer.ids):,} tokens in {duration(answer.seconds)}",
+        f"{counted(len(answer.ids), 'token')} in {duration(answer.seconds)}",
         f"the first after {duration(answer.prompt_seconds)}",
     ]
     if answer.tokens_per_second is not None:
