@@ -296,7 +296,7 @@ for line in sys.stdin:
 
 
 def test_after_a_kill_at_any_moment_logits_are_right(written, served, tmp_path):
-    """In the middle of writing data, before they are on the disk, in the middle of noting them, when they were given back."""
+    """While data are written, before they are on the disk, while they are noted, when they were given back."""
     bounded = str(TestABoundedCache().room(written))
     moments = [("pwrite", 3, "all"), ("fsync", 4, "all"), ("write", 5, "all"), ("fsync", 12, bounded)]
     moments += [("punch", 2, bounded)]
