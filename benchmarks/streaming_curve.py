@@ -65,6 +65,9 @@ def measured_curve(folder: Path, caps: list[str], tokens: int, machine: Machine)
     for cap in caps:
         forget([folder])
         report = run(task(folder, tokens, who="ours", options={"memory": cap}))
+        if "stopped" in report:
+            print(f"{cap} is too little for this checkpoint", flush=True)
+            continue
         later = report["passes"][1 + tokens // 2 :]
         held = Held(report["plan_fixed_bytes"], report["plan_expert_slots"])
         visits = sum(each["hits"] + each["misses"] for each in later)
