@@ -365,8 +365,10 @@ def stream_weights(model: AXK1PreTrainedModel, found: dict[str, CheckpointTensor
         prepare = partial(_rest_weights, quantisation=places.quantisation, dtype=model.dtype, ready=ready)
         rest = StreamedPieces(rest_pieces, plan.rest_slots, reading, None, plan.fixed, prepare)
         layers = _attach_rest(model, rest)
-    # Hot experts stay, but for those slots that a token's others need.
-    hot = [key for key in streaming.hot if key in expert_pieces][: max(0, slots - config.num_experts_per_tok)]
+    # Hot experts stay, in half of what a token's others leave: a profile of other text than the one at hand is worse
+    # than no profile (benchmarks/streaming_policies.py), and the other half learns.
+    spare = max(0, slots - config.num_experts_per_tok)
+    hot = [key for key in streaming.hot if key in expert_pieces][: spare // 2]
     experts = StreamedPieces(
         expert_pieces,
         slots - len(hot),

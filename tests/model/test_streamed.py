@@ -180,12 +180,12 @@ class TestCounts:
         counts = guessing.streamed.experts.counts
         assert 0 < counts.guessed_right <= counts.guessed
 
-    def test_hot_experts_stay(self, checkpoints):
+    def test_the_hottest_experts_stay_in_half_of_the_slots_to_spare(self, checkpoints):
         hot = ((1, 3), (2, 0))
         model = load(checkpoints / "fused", expert_memory="some", streaming={"hot": hot})
         experts = model.streamed.experts
-        assert experts.fixed == set(hot)
-        assert experts.slots == 5 - len(hot)
+        assert experts.fixed == {(1, 3)}
+        assert experts.slots == 4
         for _ in range(3):
             logits(model, torch.arange(60).view(2, 30))
         assert experts.counts.misses < 3 * len(experts.pieces)
