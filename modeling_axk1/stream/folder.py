@@ -15,25 +15,25 @@ from modeling_axk1.errors import WeightsError
 from modeling_axk1.files import atomic_folder
 from modeling_axk1.model.streaming_axk1 import in_parallel
 from modeling_axk1.weights.checkpoint import open_checkpoint
-from modeling_axk1.weights.header import MAX_HEADER_BYTES
 from modeling_axk1.weights.plan import INDEX_FILE, SINGLE_FILE
 from modeling_axk1.weights.store import check_file_name, read_small
 from modeling_axk1.weights.store_http import HubRepository, WebFolder
 from modeling_axk1.weights.strict_json import parse_object
 
-# What a folder on the web, which cannot be listed, is asked for.
+# What transformers may want beside the shards. Only these: a place may hold anything.
 _SMALL_FILES = (
     "config.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "tokenizer.model",
     "special_tokens_map.json",
     "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
     "chat_template.jinja",
-    "MANIFEST.json",
-    "SHA256SUMS",
+    INDEX_FILE,
 )
-_SMALL_KINDS = (".json", ".jinja", ".txt", ".model")
 
 
 def folder_for(store: HubRepository | WebFolder, cache: Path, purpose: str = "") -> Path:
@@ -85,12 +85,10 @@ def _version(store: HubRepository | WebFolder, file: str) -> str:
 
 def _make(store: HubRepository | WebFolder, folder: Path) -> None:
     checkpoint = open_checkpoint(store, beside_others=True)
-    names = store.names()
-    small = [file for file in names or _SMALL_FILES if file.endswith(_SMALL_KINDS) or file in _SMALL_FILES]
     with atomic_folder(folder) as part:
 
         def take(file: str) -> None:
-            if store.exists(file) and store.size(file) <= MAX_HEADER_BYTES:
+            if store.exists(file):
                 (part / file).write_bytes(read_small(store, file))
 
         def stand_for(shard: str) -> None:
@@ -100,7 +98,7 @@ def _make(store: HubRepository | WebFolder, folder: Path) -> None:
                 file.write(header)
                 file.truncate(checkpoint.shards[shard].file_size)
 
-        in_parallel(take, {*small, INDEX_FILE}, store.readers)
+        in_parallel(take, _SMALL_FILES, store.readers)
         in_parallel(stand_for, checkpoint.shards, store.readers)
 
 

@@ -74,7 +74,7 @@ class TestADiskThatFails:
         reader = FailingReader()
         model = streamed(folder, reader=reader, threads=3)
         reader.fails = lambda read: chance.random() < 0.2
-        for _ in range(20):
+        for _ in range(8):
             with pytest.raises(OSError, match="Input/output error"):
                 logits(model)
         reader.fails = lambda read: False

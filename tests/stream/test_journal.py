@@ -21,7 +21,7 @@ ENTRIES = st.lists(
 
 
 @given(before=ENTRIES, torn=st.integers(1, 200), after=ENTRIES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 def test_a_torn_line_is_forgotten_and_spoils_no_other(tmp_path, before, torn, after):
     path = tmp_path / "journal"
     path.unlink(missing_ok=True)
