@@ -111,10 +111,10 @@ def test_a_list_of_layers_that_does_not_fit_is_refused(kinds):
 def test_native_transformers_builds_the_same_tensors():
     """The independent oracle: transformers' own axk1 on the meta device, at full size."""
     import torch
-    from transformers import AXK1Config, AXK1ForCausalLM
+    from transformers.models.axk1 import configuration_axk1, modeling_axk1  # transformers.AXK1... `axk1 serve` replaces
 
     with torch.device("meta"):
-        native = AXK1ForCausalLM(AXK1Config()).state_dict()
+        native = modeling_axk1.AXK1ForCausalLM(configuration_axk1.AXK1Config()).state_dict()
     # It keeps an always-zero router bias, puts the norm inside the MLP, and has none in dense layers.
     shapes = {
         name.replace("mlp.post_mlp_layernorm", "post_mlp_layernorm"): tuple(tensor.shape)

@@ -199,6 +199,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.catalog.create("models", "team", "model")
         self.repository = self.catalog.get("models", "team", "model")
         self.references = {("branch", "main"): {}}
+        self.ever = {("branch", "main"): frozenset()}  # what any commit holds that a reference leads to
 
     def teardown(self):
         shutil.rmtree(self.root)
@@ -233,6 +234,7 @@ class AnyHistory(RuleBasedStateMachine):
         if content is not None:
             files[path] = content
         self.references["branch", branch] = files
+        self.ever["branch", branch] |= {content}
 
     @rule(name=branches, of=branches)
     def branch(self, name, of):
@@ -248,6 +250,7 @@ class AnyHistory(RuleBasedStateMachine):
         except Refusal:
             return
         self.references[key] = self.references["branch", of]
+        self.ever[key] = self.ever["branch", of]
 
     @rule(name=branches)
     def delete_branch(self, name):
@@ -262,16 +265,12 @@ class AnyHistory(RuleBasedStateMachine):
             delete(key[1])
         except Refusal:
             return
-        del self.references[key]
+        del self.references[key], self.ever[key]
 
     @rule()
     def collect(self):
         collect(self.root, grace=0)
-        reached = {
-            name
-            for name, content in LARGE.items()
-            if any(content in files.values() for files in self.references.values())
-        }
+        reached = {name for name, content in LARGE.items() if any(content in held for held in self.ever.values())}
         assert {name for name, content in LARGE.items() if self.catalog.blobs.size(digest(content))} <= reached
         assert fsck(self.repository.path) == ""
 
