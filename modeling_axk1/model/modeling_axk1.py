@@ -1055,7 +1055,8 @@ class AXK1Model(AXK1PreTrainedModel):
             if piece.stop > T - hidden_to_keep or not hidden_to_keep:
                 last.append(part_BTD)
         last_BTD = last[0] if len(last) == 1 else torch.cat(last, dim=1)
-        return last_BTD[:, -hidden_to_keep:]
+        # Of rows whose strides are another text's, a linear layer in bfloat16 on a CPU would copy its weights first.
+        return last_BTD[:, -hidden_to_keep:].flatten(0, 1).unflatten(0, (last_BTD.shape[0], -1))
 
     def _mask_and_rotation(
         self,

@@ -14,12 +14,15 @@ This file travels to the hub beside modeling_axk1.py and imports nothing of this
 
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .quantised_axk1 import EncodedWeight, Quantisation
+
+Bytes: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 
 # Of smaller weights the calls around the products are the cost; they are decoded.
 _LEAST_NUMBERS = 2**20
@@ -79,54 +82,63 @@ class PackedWeight(NamedTuple):
     def unpacked(self) -> EncodedWeight:
         """Return a copy in the stored order."""
         numbers_NC = torch.empty_like(self.numbers_NC)
-        blocks = _blocks(self.numbers_NC)
-        halves_2LC = _scratch(blocks)
-        for block, packed in zip(_blocks(numbers_NC), blocks, strict=True):
-            for half_LC, line_CL in zip(halves_2LC, _lines(packed, self.quantisation), strict=True):
-                half_LC.copy_(line_CL.t())
-            low_LC, high_LC = halves_2LC
-            torch.bitwise_or(low_LC & 15, high_LC << 4, out=block[0])
-            torch.bitwise_or(low_LC >> 4, high_LC & 0xF0, out=block[1])
-        return EncodedWeight(numbers_NC.view(torch.int32), self.scales_GN.t().contiguous(), self.quantisation)
+        for blocks_B2LC, packed_B2LC in zip(_blocks(numbers_NC), _blocks(self.numbers_NC), strict=True):
+            low_BLC, high_BLC = (lines_BCL.swapaxes(1, 2) for lines_BCL in _lines(packed_B2LC, self.quantisation))
+            np.bitwise_or(low_BLC & 15, high_BLC << 4, out=blocks_B2LC[:, 0])
+            np.bitwise_or(low_BLC >> 4, high_BLC & 0xF0, out=blocks_B2LC[:, 1])
+        return EncodedWeight(numbers_NC.view(torch.int32), _transposed(self.scales_GN), self.quantisation)
 
 
 def _pack(weight: EncodedWeight) -> PackedWeight:
     """Bring a weight into the kernel's order, in the memory that it has."""
     numbers_NC = weight.numbers_NW.view(torch.uint8)
-    blocks = _blocks(numbers_NC)
-    halves_2LC = _scratch(blocks)
-    for block in blocks:
-        first_LC, second_LC = block
-        torch.bitwise_or(first_LC & 15, second_LC << 4, out=halves_2LC[0])
-        torch.bitwise_or(first_LC >> 4, second_LC & 0xF0, out=halves_2LC[1])
-        for line_CL, half_LC in zip(_lines(block, weight.quantisation), halves_2LC, strict=True):
-            line_CL.copy_(half_LC.t())
-    scales_gn = weight.scales_ng.t().clone(memory_format=torch.contiguous_format)
-    scales_GN = weight.scales_ng.view(scales_gn.shape).copy_(scales_gn)
+    for blocks_B2LC in _blocks(numbers_NC):
+        first_BLC, second_BLC = blocks_B2LC.swapaxes(0, 1)
+        low_BLC, high_BLC, shifted_BLC = _scratch(first_BLC)
+        np.bitwise_and(first_BLC, 15, out=low_BLC)
+        low_BLC |= np.left_shift(second_BLC, 4, out=shifted_BLC)
+        np.right_shift(first_BLC, 4, out=high_BLC)
+        high_BLC |= np.bitwise_and(second_BLC, 0xF0, out=shifted_BLC)
+        low_BCL, high_BCL = _lines(blocks_B2LC, weight.quantisation)
+        low_BCL[...] = low_BLC.swapaxes(1, 2)
+        high_BCL[...] = high_BLC.swapaxes(1, 2)
+    scales_GN = weight.scales_ng.view(weight.scales_ng.shape[::-1])
+    scales_GN.copy_(_transposed(weight.scales_ng))
     return PackedWeight(numbers_NC, scales_GN, weight.quantisation)
 
 
-def _blocks(numbers_NC: Tensor) -> Tensor:
-    """View bytes by what is packed together: [blocks, 2, L, C]."""
-    lanes = _lanes()
-    return numbers_NC.view(-1, 2, lanes, numbers_NC.shape[1])
+def _blocks(numbers_NC: Tensor) -> list[Bytes]:
+    """View bytes by what is packed together, [2, L, C], some blocks B at a time: few calls, and still in the cache."""
+    C = numbers_NC.shape[1]
+    blocks = numbers_NC.numpy().reshape(-1, 2, _lanes(), C)
+    at_once = max(1, _STRIP_BYTES // blocks[0].nbytes)
+    return [blocks[first : first + at_once] for first in range(0, len(blocks), at_once)]
 
 
-def _scratch(blocks: Tensor) -> Tensor:
-    """Return memory for a block, [2, L, C], in rows that are no power of two apart.
+def _scratch(like_BLC: Bytes) -> Bytes:
+    """Return memory for three, in rows that are no power of two apart.
 
     Those would push each other out of the cache while columns are read, and packing would take twice its time.
     """
-    _, _, L, C = blocks.shape
-    return blocks.new_empty(2, L, C + 64)[..., :C]
+    B, L, C = like_BLC.shape
+    return np.empty((3, B, L, C + 64), np.uint8)[..., :C]
 
 
-def _lines(block_2LC: Tensor, of: Quantisation) -> tuple[Tensor, Tensor]:
-    """View a block's memory as its packed lines, [C, L]: those of the bytes' low halves and those of the high ones."""
-    _, L, C = block_2LC.shape
+def _lines(blocks_B2LC: Bytes, of: Quantisation) -> tuple[Bytes, Bytes]:
+    """View blocks' memory as its packed lines, [B, C, L]: those of the bytes' low halves and those of the high ones."""
+    B, _, L, C = blocks_B2LC.shape
     # Two columns of 4 bits are neighbours; of 8 bits, a column's halves are a whole plane apart.
-    low, high = block_2LC.view(C, 2, L).unbind(1) if of.bits == 4 else block_2LC.view(2, C, L).unbind(0)
-    return low, high
+    if of.bits == 4:
+        lines_BC2L = blocks_B2LC.reshape(B, C, 2, L)
+        return lines_BC2L[:, :, 0], lines_BC2L[:, :, 1]
+    lines_B2CL = blocks_B2LC.reshape(B, 2, C, L)
+    return lines_B2CL[:, 0], lines_B2CL[:, 1]
+
+
+def _transposed(scales: Tensor) -> Tensor:
+    """Return a copy of a matrix in bfloat16 with its rows and columns exchanged, made in the calling thread."""
+    bits = scales.view(torch.int16).numpy()
+    return torch.from_numpy(bits.T.copy()).view(torch.bfloat16)
 
 
 @cache
@@ -200,15 +212,17 @@ ReadyWeight: TypeAlias = PackedWeight | EncodedWeight
 def made_ready(weight: EncodedWeight) -> ReadyWeight:
     """Bring a weight into the form that is multiplied fastest in bfloat16 on this CPU, in the memory that it has.
 
-    The weight given must not be used any more. It comes back as it is if there is no faster form.
+    The weight given must not be used any more. It comes back as it is if there is no faster form. All work is numpy's,
+    which stays in the calling thread: several experts are made ready at a time, and if each had a team of torch's
+    threads, the teams would wait for each other most of the time.
     """
     numbers, scales, of = weight
     N, K = numbers.shape[0], numbers.shape[1] * 8 * numbers.itemsize // of.bits
     if N * K < _LEAST_NUMBERS:
         return weight
     if of.is_float:
-        codes = numbers.view(torch.int8)
-        if codes.amax() == 0x7F or codes.view(torch.uint8).amax() == 0xFF:  # NaN
+        codes = numbers.view(torch.uint8).numpy()
+        if codes.view(np.int8).max() == 0x7F or codes.max() == 0xFF:  # NaN
             return weight
         return E4m3Weight(*weight)
     fits = (
@@ -221,8 +235,8 @@ def made_ready(weight: EncodedWeight) -> ReadyWeight:
         and N % (2 * lanes) == 0
     )
     if fits and of.bits == 8:
-        low, high = scales.view(torch.int16).aminmax()
-        fits = bool(low >= _LEAST_NORMAL and high <= _LARGEST_TIMES_16)
+        bits = scales.view(torch.int16).numpy()
+        fits = bool(bits.min() >= _LEAST_NORMAL and bits.max() <= _LARGEST_TIMES_16)
     return _pack(weight) if fits else weight
 
 

@@ -167,6 +167,8 @@ class ShardReader:
             return self._opened[file]
 
     def __del__(self) -> None:
+        if os is None:  # at the program's end, which closes all
+            return
         for buffered, direct, _ in getattr(self, "_opened", {}).values():
             os.close(buffered)
             if direct is not None:
@@ -415,7 +417,9 @@ class _Slot:
             self.bytes = room[skip : skip + nbytes]
             self.view = memoryview(self.bytes.numpy()).cast("B")
         else:
-            area = mmap.mmap(-1, nbytes)
+            # Private where there is a choice: of shared memory the kernel makes no huge pages.
+            private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+            area = mmap.mmap(-1, nbytes, **({"flags": private} if private else {}))
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 with suppress(OSError):  # of a kernel without them
                     area.madvise(mmap.MADV_HUGEPAGE)
