@@ -87,15 +87,18 @@ def _ratio(ours: float | None, theirs: float | None) -> float | None:
     return round(ours / theirs, 2) if ours and theirs else None
 
 
-def in_memory(folder: Path, cap: str, place: Path) -> dict[str, Any]:
+def in_memory(folder: Path, cap: str) -> dict[str, Any]:
     """Seconds of a token whose experts are all in memory: ours, and the model mapped, without a limit of the kernel's.
 
     Our memory is bounded by ourselves, so that other than its experts nothing is in it.
     """
     forget([folder])
-    ours = run(task(folder, 1, who="ours", options={"memory": bytes_of(cap)}))["seconds_of_a_token_again"]
-    mapped = one("mapped", folder, None, 1, place / "offloaded")["seconds_of_a_token_again"]
-    return {"seconds_ours": ours, "seconds_mapped": mapped, "ours_over_mapped_tokens_per_second": mapped / ours}
+    ours = run(task(folder, 1, who="ours", options={"memory": bytes_of(cap)}, again=True))
+    forget([folder])
+    mapped = run(task(folder, 1, who="ours", again=True))
+    of_ours, of_mapped = (report["seconds_of_a_token_again"] for report in (ours, mapped))
+    ratio = of_mapped / of_ours
+    return {"seconds_ours": of_ours, "seconds_mapped": of_mapped, "ours_over_mapped_tokens_per_second": ratio}
 
 
 def main() -> None:
@@ -124,7 +127,7 @@ def main() -> None:
             nbytes = make(folder / layout, config, layout)
             if not runs:
                 speeds = reading_speeds(folder / layout, bytes_of(options.reading_bytes), options.reading_rounds)
-                resident = in_memory(folder / layout, options.memory[0], place)
+                resident = in_memory(folder / layout, options.memory[0])
             caps = [at_memory(folder / layout, memory, tokens, options.rounds, place) for memory in options.memory]
             runs.append({"layout": layout, "bytes": nbytes, "caps": caps})
             if options.folder is None:

@@ -114,8 +114,8 @@ def report(settings: dict[str, Any]) -> dict[str, Any]:
     """Load, read a prompt and make tokens in this process.
 
     `settings`: folder, who and its options as for `load`, prompt (its tokens' ids), tokens (how many to make), and
-    perhaps text: what is fed in place of what the model says. Last, one token is run `AGAIN` times, with all that it
-    needs in memory.
+    perhaps text: what is fed in place of what the model says, and again: whether one token is run `AGAIN` times more,
+    with all that it needs in memory.
     """
     import torch
 
@@ -136,7 +136,7 @@ def report(settings: dict[str, Any]) -> dict[str, Any]:
                 ids = torch.tensor([[settings["text"][number]]])
             one = {"seconds": time.perf_counter() - started, "disk": kernel_counts()["disk"] - disk}
             passes.append(one | {name: count - had[name] for name, count in _counts(model).items()})
-        for _ in range(AGAIN + 1 if "text" in settings else 0):
+        for _ in range(AGAIN + 1 if settings.get("again") else 0):
             started = time.perf_counter()
             model(ids, use_cache=False)
             again.append(time.perf_counter() - started)
