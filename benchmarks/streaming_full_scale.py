@@ -29,7 +29,7 @@ from modeling_axk1 import AXK1Config
 from modeling_axk1.environment import environment
 from modeling_axk1.model.memory_axk1 import bytes_of
 from modeling_axk1.model.presets import preset
-from modeling_axk1.model.streaming_axk1 import Extent, extents_in
+from modeling_axk1.model.reading_axk1 import Extent, extents_in
 from modeling_axk1.weights.encodings import encoding_named, quantised_config
 from modeling_axk1.weights.sparse import RELEASE_SHARDS, write_sparse_checkpoint
 

@@ -35,8 +35,8 @@ from modeling_axk1 import AXK1Config, AXK1ForCausalLM
 from modeling_axk1.data.build import build
 from modeling_axk1.data.dataset import read_documents
 from modeling_axk1.environment import environment
+from modeling_axk1.model.policies_axk1 import POLICIES, LeastFrequentlyUsed
 from modeling_axk1.model.presets import preset
-from modeling_axk1.model.streaming_axk1 import POLICIES, LeastFrequentlyUsed
 from modeling_axk1.shipped import shipped
 from modeling_axk1.tokenizer.recipe import Recipe
 from modeling_axk1.tokenizer.train import train as train_tokenizer

@@ -48,7 +48,8 @@ def sequential(files: list[str], nbytes: int, threads: int, skip: int) -> float:
 
 def experts(pieces: Any, nbytes: int, threads: int, direct: bool, expected: bool, seed: int) -> float:
     """Read `nbytes` of experts, eight of a layer at a time; return bytes a second."""
-    from modeling_axk1.model.streaming_axk1 import Reading, ShardReader, StreamedPieces
+    from modeling_axk1.model.reading_axk1 import Reading, ShardReader
+    from modeling_axk1.model.streaming_axk1 import StreamedPieces
 
     streamed = StreamedPieces(pieces, 3 * AT_ONCE, Reading(ShardReader(direct), threads))
     keys = random.Random(seed).sample(list(pieces), len(pieces))  # noqa: S311

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 
-from modeling_axk1.model.streaming_axk1 import Policy
+from modeling_axk1.model.policies_axk1 import Policy
 
 Groups = Sequence[Sequence[Hashable]]
 

@@ -11,7 +11,7 @@ import torch
 
 from modeling_axk1 import AXK1Config
 from modeling_axk1.model.presets import preset
-from modeling_axk1.model.streaming_axk1 import extents_in
+from modeling_axk1.model.reading_axk1 import extents_in
 from modeling_axk1.weights.names import Layout
 from modeling_axk1.weights.sparse import write_sparse_checkpoint
 

@@ -1,7 +1,7 @@
 # Copyright 2026 the contributors of the A.X K1 open release. Licensed under the Apache License, Version 2.0.
 """How much of a model stays in memory: what people ask for, and the plan that follows from it.
 
-Every token needs the *rest* of a model (attention, shared experts, output head: 23 GB of the release in BF16), and few
+Every token needs the *rest* of a model (attention, shared experts, output head: 21 GB of the release in BF16), and few
 of its routed experts (1 TB). So memory goes to the rest first, layer by layer as far as it lasts; what does not fit is
 read anew for every token. Then it goes to the experts that are worth keeping.
 
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoint_axk1 import CheckpointTensor
+from .policies_axk1 import POLICIES
 from .quantised_axk1 import EncodedTensor, Quantisation, StoredTensor
-from .streaming_axk1 import POLICIES, Extent, Piece, Reader, extents_in
+from .reading_axk1 import Extent, Piece, Reader, extents_in
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -145,6 +146,8 @@ def plan_memory(
         for key in sorted(rest, key=lambda key: -rest[key]):
             if left_for_experts(fixed | {key})[0] >= at_once * expert_slot_bytes:
                 fixed.add(key)
+        if not fixed:  # two slots for the largest may be more than all of it
+            fixed = max(set(), set(rest), key=lambda kept: left_for_experts(kept)[0])
     left, rest_slots, rest_slot_bytes, fixed_bytes = left_for_experts(fixed)
     expert_slots = min(experts, left // expert_slot_bytes) if expert_slot_bytes else 0
     if expert_slots < min(1, experts):

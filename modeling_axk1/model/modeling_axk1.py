@@ -842,7 +842,7 @@ class AXK1PreTrainedModel(PreTrainedModel):
         if state_dict is None and not is_quantized and all(file.endswith(".safetensors") for file in files):
             found = match_checkpoint(model, files, load_config, quantisation)
             if streaming is not None:
-                from .streamed_axk1 import stream_weights  # which is made of this file's parts
+                from .attach_axk1 import stream_weights  # which is made of this file's parts
 
                 devices = {torch.device(device).type for device in (load_config.device_map or {}).values()}
                 if streaming.memory is not None and devices - {"cpu"}:

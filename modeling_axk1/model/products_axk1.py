@@ -92,9 +92,11 @@ class PackedWeight(NamedTuple):
 def _pack(weight: EncodedWeight) -> PackedWeight:
     """Bring a weight into the kernel's order, in the memory that it has."""
     numbers_NC = weight.numbers_NW.view(torch.uint8)
-    for blocks_B2LC in _blocks(numbers_NC):
+    all_blocks = _blocks(numbers_NC)
+    scratch_3BLC = _scratch(all_blocks[0][:, 0])
+    for blocks_B2LC in all_blocks:
         first_BLC, second_BLC = blocks_B2LC.swapaxes(0, 1)
-        low_BLC, high_BLC, shifted_BLC = _scratch(first_BLC)
+        low_BLC, high_BLC, shifted_BLC = scratch_3BLC[:, : len(first_BLC)]
         np.bitwise_and(first_BLC, 15, out=low_BLC)
         low_BLC |= np.left_shift(second_BLC, 4, out=shifted_BLC)
         np.right_shift(first_BLC, 4, out=high_BLC)

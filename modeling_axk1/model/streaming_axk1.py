@@ -15,278 +15,24 @@ that the file has changed raises for whoever takes the piece; nothing that was r
 This file travels to the hub beside modeling_axk1.py and imports nothing of this package.
 """
 
-import atexit
-import errno
-import json
-import mmap
-import os
 import threading
 import time
-import weakref
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-import torch
 from torch import Tensor
 
-Key = TypeVar("Key")
-Item = TypeVar("Item")
+from .policies_axk1 import LeastFrequentlyUsed, Policy
+from .reading_axk1 import ALIGNMENT, AlignedMemory, Extent, Piece, Reading, aligned
 
-# Direct reads begin, end and land on multiples of this; every disk's sectors and every memory page divide it.
-ALIGNMENT = 4096
+Key = TypeVar("Key")
+
 # One read. Large enough for a disk to run at its full speed, small enough to have several of one expert in flight.
 _CHUNK = 8 * 2**20
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "U8": torch.uint8,
-    "I8": torch.int8,
-}
-
-
-class Extent(NamedTuple):
-    """Where a tensor's bytes lie: it is a stored tensor, or whole rows of one."""
-
-    file: str
-    start: int
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the tensor."""
-        return self.dtype.itemsize * torch.Size(self.shape).numel()
-
-    def part(self, index: int) -> "Extent":
-        """Return entry `index` of the first dimension."""
-        one = Extent(self.file, self.start, self.dtype, self.shape[1:])
-        return one._replace(start=self.start + index * one.nbytes)
-
-    def rows(self, start: int, stop: int) -> "Extent":
-        """Return entries [start, stop) of the first dimension."""
-        stop = min(stop, self.shape[0])
-        return self.part(start)._replace(shape=(stop - start, *self.shape[1:]))
-
-
-Piece = Mapping[str, Extent]
-
-
-class Reader(Protocol):
-    """Where bytes come from. Called by several threads."""
-
-    def read(self, file: str, start: int, nbytes: int, buffer: memoryview) -> None:
-        """Read `nbytes` of `file` from `start` on into `buffer`, so that they begin at its byte `start % ALIGNMENT`.
-
-        `buffer` begins at a multiple of ALIGNMENT and ends at one, and all of it may be written. Raises OSError or
-        ValueError if not all bytes come.
-        """
-
-    def bring(self, file: str, start: int, nbytes: int) -> None:
-        """See to it that these bytes lie in the file, where others read them and may map them into memory.
-
-        Raises as `read` does, also if the file changed after it was first read.
-        """
-
-
-class ShardReader:
-    """Reads shards on this machine's disks, past the page cache where the file system allows that.
-
-    What is read goes into a slot and is kept there; in the page cache it would take the same memory a second time.
-    `direct=False` reads through the page cache. A shard that changes after it was first opened is an error: its header
-    was read before, and tensors may lie elsewhere now. One that is replaced (by a rename) is not: the old one is read
-    on.
-    """
-
-    def __init__(self, direct: bool = True) -> None:
-        self.direct = direct and hasattr(os, "O_DIRECT")
-        self._opened: dict[str, tuple[int, int | None, tuple[int, int]]] = {}
-        self._lock = threading.Lock()
-
-    def read(self, file: str, start: int, nbytes: int, buffer: memoryview) -> None:
-        """Read as `Reader.read` says."""
-        buffered, direct, seen = self._descriptors(file)
-        lead, done = start % ALIGNMENT, 0
-        if direct is not None:
-            done = max(0, self._read(file, direct, start - lead, buffer) - lead)
-        while done < nbytes:  # also the rest of a direct read that came short, as its end need not be a multiple
-            count = self._read(file, buffered, start + done, buffer[lead + done : lead + nbytes])
-            if not count:
-                raise ValueError(f"{Path(file).name} ends at byte {start + done:,}, before the tensors it promised")
-            done += count
-        self._check(file, self.status(file), seen)  # after reading: a change meanwhile is a change too
-
-    def bring(self, file: str, start: int, nbytes: int) -> None:
-        """Do as `Reader.bring` says: all bytes lie in the file, if it is still what it was."""
-        self._check(file, self.status(file), self._descriptors(file)[2])
-
-    def status(self, file: str) -> os.stat_result:
-        """Return what the system says of the file that is read as `file`, whatever has that name now."""
-        return os.fstat(self._descriptors(file)[0])
-
-    def _check(self, file: str, status: os.stat_result, seen: tuple[int, int]) -> None:
-        if (status.st_size, status.st_mtime_ns) != seen:
-            raise ValueError(f"{Path(file).name} was changed while the model was running")
-
-    def _read(self, file: str, descriptor: int, start: int, buffer: memoryview) -> int:
-        """Return how many bytes came; 0 at the end, and where a file system refuses what it is asked directly."""
-        try:
-            if not hasattr(os, "preadv"):  # Windows
-                with self._lock:
-                    os.lseek(descriptor, start, os.SEEK_SET)
-                    raw = os.read(descriptor, len(buffer))
-                buffer[: len(raw)] = raw
-                return len(raw)
-            return os.preadv(descriptor, [buffer], start)
-        except OSError as error:
-            if error.errno == errno.EINVAL and descriptor != self._descriptors(file)[0]:
-                return 0
-            raise OSError(error.errno, f"{error.strerror} at byte {start:,}", file) from None
-
-    def _descriptors(self, file: str) -> tuple[int, int | None, tuple[int, int]]:
-        with self._lock:
-            if file not in self._opened:
-                buffered, direct = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0)), None
-                if self.direct:
-                    try:
-                        direct = os.open(file, os.O_RDONLY | os.O_DIRECT)
-                    except OSError:  # a file system without direct reads, such as tmpfs
-                        direct = None
-                status = os.fstat(buffered)
-                self._opened[file] = buffered, direct, (status.st_size, status.st_mtime_ns)
-            return self._opened[file]
-
-    def __del__(self) -> None:
-        if os is None:  # at the program's end, which closes all
-            return
-        for buffered, direct, _ in getattr(self, "_opened", {}).values():
-            os.close(buffered)
-            if direct is not None:
-                os.close(direct)
-
-
-def read_extent(reader: Reader, extent: Extent) -> Tensor:
-    """Return the tensor at `extent`, in memory of its own."""
-    lead = extent.start % ALIGNMENT
-    slot = _Slot(_up(lead + extent.nbytes), pinned=False)
-    reader.read(extent.file, extent.start, extent.nbytes, slot.view)
-    raw = slot.bytes[lead : lead + extent.nbytes]
-    return (raw.clone() if lead % extent.dtype.itemsize else raw).view(extent.dtype).view(extent.shape)
-
-
-def extents_in(file: str, reader: Reader | None = None) -> dict[str, Extent]:
-    """Return where each tensor of a safetensors file lies. The header must have been validated, as `safe_open` does.
-
-    It is read by who reads the tensors later, so that both are of one file though another may take its name meanwhile.
-    """
-    reader = reader or ShardReader(direct=False)
-    length = int.from_bytes(bytes(read_extent(reader, Extent(file, 0, torch.uint8, (8,))).tolist()), "little")
-    header = json.loads(bytes(read_extent(reader, Extent(file, 8, torch.uint8, (length,))).tolist()))
-    return {
-        name: Extent(file, 8 + length + entry["data_offsets"][0], _DTYPES[entry["dtype"]], tuple(entry["shape"]))
-        for name, entry in header.items()
-        if name != "__metadata__" and entry["dtype"] in _DTYPES
-    }
-
-
-class Policy(Protocol[Key]):
-    """Which piece makes room for another. Called with a lock held, by one thread at a time."""
-
-    def used(self, key: Key) -> None:
-        """A piece was taken."""
-
-    def victim(self, keys: Iterable[Key]) -> Key:
-        """Choose of `keys`, at least one, the piece to forget."""
-
-
-class LeastRecentlyUsed(Generic[Key]):
-    """Forget what was not taken for the longest time."""
-
-    def __init__(self) -> None:
-        self._last: OrderedDict[Key, None] = OrderedDict()
-
-    def used(self, key: Key) -> None:
-        """Put `key` last in the order."""
-        self._last[key] = None
-        self._last.move_to_end(key)
-
-    def victim(self, keys: Iterable[Key]) -> Key:
-        """Return the key that was taken first, or never."""
-        may_go = set(keys)
-        return next((key for key in self._last if key in may_go), None) or next(iter(may_go))
-
-
-class LeastFrequentlyUsed(Generic[Key]):
-    """Forget what was taken least often, where old times count less: by half after `half_life` takes of all pieces."""
-
-    def __init__(self, half_life: int = 50_000) -> None:
-        self._growth = 2.0 ** (1.0 / half_life)
-        self._weight = 1.0
-        self._score: dict[Key, float] = {}
-
-    def used(self, key: Key) -> None:
-        """Count one more."""
-        self._weight *= self._growth  # later ones count more, which is the same as the earlier ones counting less
-        self._score[key] = self._score.get(key, 0.0) + self._weight
-        if self._weight > 1e100:
-            self._score = {each: score / self._weight for each, score in self._score.items()}
-            self._weight = 1.0
-
-    def victim(self, keys: Iterable[Key]) -> Key:
-        """Return the key with the smallest count."""
-        return min(keys, key=lambda key: self._score.get(key, 0.0))
-
-
-class SegmentedLru(Generic[Key]):
-    """Forget what was taken once before what was taken again; among each, the longest unused first.
-
-    At most `protected` of the pieces stand in the second segment; the one longest there falls back into the first.
-    """
-
-    def __init__(self, protected: int) -> None:
-        self._most = max(1, protected)
-        self._probation: OrderedDict[Key, None] = OrderedDict()
-        self._protected: OrderedDict[Key, None] = OrderedDict()
-
-    def used(self, key: Key) -> None:
-        """Move `key` up a segment, or to the end of its own."""
-        if key in self._protected:
-            self._protected.move_to_end(key)
-        elif key in self._probation:
-            del self._probation[key]
-            self._protected[key] = None
-            if len(self._protected) > self._most:
-                fallen, _ = self._protected.popitem(last=False)
-                self._probation[fallen] = None
-        else:
-            self._probation[key] = None
-
-    def victim(self, keys: Iterable[Key]) -> Key:
-        """Return the first of the first segment that may go, else of the second."""
-        may_go = set(keys)
-        for segment in (self._probation, self._protected):
-            for key in segment:
-                if key in may_go:
-                    del segment[key]
-                    return key
-        return next(iter(may_go))
-
-
-POLICIES: dict[str, Callable[[int], Policy]] = {
-    "lru": lambda slots: LeastRecentlyUsed(),
-    "lfu": lambda slots: LeastFrequentlyUsed(),
-    "segmented": lambda slots: SegmentedLru(slots * 4 // 5),
-}
 
 
 @dataclass
@@ -306,132 +52,11 @@ class Counts:
         return self.hits / max(1, self.hits + self.misses)
 
 
-class Reading:
-    """Threads that read chunks into slots: the wanted ones in their order, then the expected ones.
-
-    Threads live while there is something to read, and not longer than the program.
-    """
-
-    def __init__(self, reader: Reader, threads: int = 4) -> None:
-        self.reader, self.threads = reader, threads
-        self._workers: set[threading.Thread] = set()
-        self._wanted: deque[tuple[object, Callable[[], None]]] = deque()
-        self._expected: deque[tuple[object, Callable[[], None]]] = deque()
-        self._lock = threading.Lock()
-        atexit.register(_end, weakref.ref(self))
-
-    def add(self, owner: object, chunks: Sequence[Callable[[], None]], wanted: bool) -> None:
-        """Queue the reads of a piece."""
-        with self._lock:
-            (self._wanted if wanted else self._expected).extend((owner, chunk) for chunk in chunks)
-            start = min(self.threads - len(self._workers), len(self._wanted) + len(self._expected))
-            workers = [threading.Thread(target=self._work, name="axk1-reading", daemon=True) for _ in range(start)]
-            self._workers.update(workers)
-        for worker in workers:
-            worker.start()
-
-    def hurry(self, owner: object) -> None:
-        """Move what is still queued for a piece from the expected ones to the wanted ones."""
-        with self._lock:
-            mine = [item for item in self._expected if item[0] is owner]
-            if mine:
-                self._expected = deque(item for item in self._expected if item[0] is not owner)
-                self._wanted.extend(mine)
-
-    def drop(self, owner: object) -> int:
-        """Take back what is still queued for a piece, and return how many reads that were."""
-        with self._lock:
-            before = len(self._wanted) + len(self._expected)
-            self._wanted = deque(item for item in self._wanted if item[0] is not owner)
-            self._expected = deque(item for item in self._expected if item[0] is not owner)
-            return before - len(self._wanted) - len(self._expected)
-
-    def end(self, patience: float = 1.0) -> None:
-        """Read nothing more, and wait so many seconds for what is being read."""
-        with self._lock:
-            self._wanted.clear()
-            self._expected.clear()
-            workers = list(self._workers)
-        deadline = time.monotonic() + patience
-        for worker in workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                queue = self._wanted or self._expected
-                if not queue:
-                    self._workers.discard(threading.current_thread())
-                    return
-                _, chunk = queue.popleft()
-            chunk()
-
-
-def _end(reading: "weakref.ref[Reading]") -> None:
-    """At the program's end: a thread that is still in torch when torch is taken down takes the program down with it."""
-    if (ours := reading()) is not None:
-        ours.end()
-
-
-def in_parallel(work: Callable[[Item], object], items: Iterable[Item], threads: int) -> None:
-    """Call `work` with each of `items` by a few threads; raises the first error once what was begun has ended.
-
-    Unlike a pool of concurrent.futures, whose threads a process waits for even when it is told to end: one of them may
-    be waiting for a server that does not answer.
-    """
-    left, lock = iter(items), threading.Lock()
-    errors: list[BaseException] = []
-    stopped = threading.Event()
-
-    def run() -> None:
-        while not stopped.is_set():
-            with lock:
-                item = next(left, left)
-            if item is left:
-                return
-            try:
-                work(item)  # type: ignore[arg-type]
-            except BaseException as error:  # it is raised by whoever waits
-                errors.append(error)
-                stopped.set()
-
-    workers = [threading.Thread(target=run, name="axk1-fetching", daemon=True) for _ in range(threads)]
-    try:
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-    finally:
-        stopped.set()
-    if errors:
-        raise errors[0]
-
-
-class _Slot:
-    """Memory for one piece, from the system and aligned; it takes none until it is written."""
-
-    def __init__(self, nbytes: int, pinned: bool) -> None:
-        if pinned:  # so that a GPU's copy engine can read it
-            room = torch.empty(nbytes + ALIGNMENT, dtype=torch.uint8, pin_memory=True)
-            skip = -room.data_ptr() % ALIGNMENT
-            self.bytes = room[skip : skip + nbytes]
-            self.view = memoryview(self.bytes.numpy()).cast("B")
-        else:
-            # Private where there is a choice: of shared memory the kernel makes no huge pages.
-            private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
-            area = mmap.mmap(-1, nbytes, **({"flags": private} if private else {}))
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                with suppress(OSError):  # of a kernel without them
-                    area.madvise(mmap.MADV_HUGEPAGE)
-            self.view = memoryview(area)
-            self.bytes = torch.frombuffer(area, dtype=torch.uint8)
-
-
 @dataclass(eq=False)
 class _Entry:
     """A piece in its slot, or on its way there."""
 
-    slot: _Slot | None = None
+    slot: AlignedMemory | None = None
     tensors: dict[str, Any] = field(default_factory=dict)
     unread: int = 0  # chunks
     read: bool = False  # wholly, or as far as an error let it
@@ -451,11 +76,7 @@ def room_for(piece: Piece) -> int:
 
 
 def _room(extent: Extent) -> int:
-    return _up(extent.nbytes) + ALIGNMENT
-
-
-def _up(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+    return aligned(extent.nbytes) + ALIGNMENT
 
 
 class StreamedPieces(Generic[Key]):
@@ -481,7 +102,7 @@ class StreamedPieces(Generic[Key]):
         self._reading, self._prepare, self._pin_memory = reading, prepare, pin_memory
         self._slot_bytes = max((room_for(piece) for key, piece in pieces.items() if key not in self.fixed), default=0)
         self.slots = min(max(1, slots), len(pieces) - len(self.fixed))
-        self._free: list[_Slot] = []
+        self._free: list[AlignedMemory] = []
         self._made = 0
         self._entries: dict[Key, _Entry] = {}
         self._waiting: deque[Key] = deque()  # wanted, and without a slot
@@ -618,10 +239,10 @@ class StreamedPieces(Generic[Key]):
             self._waiting.popleft()
             self._start(key, entry, slot)
 
-    def _slot_for(self, key: Key, kept: int = 0) -> _Slot | None:
+    def _slot_for(self, key: Key, kept: int = 0) -> AlignedMemory | None:
         """Return a slot for a piece, taking one from another piece if need be; `kept` are left for wanted ones."""
         if key in self.fixed:
-            return _Slot(room_for(self.pieces[key]), self._pin_memory)
+            return AlignedMemory(room_for(self.pieces[key]), self._pin_memory)
         idle = [
             other
             for other, entry in self._entries.items()
@@ -633,11 +254,11 @@ class StreamedPieces(Generic[Key]):
             return self._free.pop()
         if self._made < self.slots:
             self._made += 1
-            return _Slot(self._slot_bytes, self._pin_memory)
+            return AlignedMemory(self._slot_bytes, self._pin_memory)
         victim = self._policy.victim(idle)
         return self._entries.pop(victim).slot
 
-    def _start(self, key: Key, entry: _Entry, slot: _Slot) -> None:
+    def _start(self, key: Key, entry: _Entry, slot: AlignedMemory) -> None:
         """Queue the reads of a piece into a slot."""
         entry.slot = slot
         chunks, base = [], 0
@@ -647,7 +268,7 @@ class StreamedPieces(Generic[Key]):
             cuts = range(_CHUNK - extent.start % ALIGNMENT, extent.nbytes, _CHUNK)
             for first, end in pairwise([0, *cuts, extent.nbytes]):
                 start = extent.start + first
-                room = slice(begin + first - start % ALIGNMENT, _up(begin + end))
+                room = slice(begin + first - start % ALIGNMENT, aligned(begin + end))
                 chunks.append(partial(self._read, key, entry, extent.file, start, end - first, slot.view[room]))
             base += _room(extent)
         entry.unread = len(chunks)
@@ -702,17 +323,4 @@ class StreamedPieces(Generic[Key]):
         entry.slot = None
 
 
-__all__ = [
-    "POLICIES",
-    "Counts",
-    "Extent",
-    "Piece",
-    "Reader",
-    "Reading",
-    "ShardReader",
-    "StreamedPieces",
-    "extents_in",
-    "in_parallel",
-    "read_extent",
-    "room_for",
-]
+__all__ = ["Counts", "StreamedPieces", "room_for"]

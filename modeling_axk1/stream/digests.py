@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 from modeling_axk1.checksums import SUMS_FILE, parse_sums
 from modeling_axk1.errors import UsageError, WeightsError
 from modeling_axk1.files import atomic_write_text
-from modeling_axk1.model.streaming_axk1 import ALIGNMENT, Reader
+from modeling_axk1.model.reading_axk1 import ALIGNMENT, Reader
 from modeling_axk1.weights.header import header_length, parse_header
 from modeling_axk1.weights.listing import MANIFEST_FILE
 from modeling_axk1.weights.manifest import TensorEntry, parse_manifest
@@ -83,7 +83,7 @@ class _Part(NamedTuple):
 class CheckedReader:
     """Reads through `source` what has the digest that is expected; `memory` is the file that remembers what had it.
 
-    See `model.streaming_axk1.Reader` for its methods, which raise WeightsError for what has another.
+    See `model.reading_axk1.Reader` for its methods, which raise WeightsError for what has another.
     """
 
     def __init__(self, source: Source, expected: Expected, memory: Path | None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from modeling_axk1.errors import WeightsError
 from modeling_axk1.files import atomic_folder
-from modeling_axk1.model.streaming_axk1 import in_parallel
+from modeling_axk1.model.reading_axk1 import in_parallel
 from modeling_axk1.weights.checkpoint import open_checkpoint
 from modeling_axk1.weights.plan import INDEX_FILE, SINGLE_FILE
 from modeling_axk1.weights.store import check_file_name, read_small

@@ -15,7 +15,8 @@ import torch
 
 from modeling_axk1.errors import UsageError
 from modeling_axk1.model.memory_axk1 import MemoryPlan, Streaming, asked_for
-from modeling_axk1.model.streaming_axk1 import ALIGNMENT, Extent, Reading, ShardReader, StreamedPieces
+from modeling_axk1.model.reading_axk1 import ALIGNMENT, Extent, Reading, ShardReader
+from modeling_axk1.model.streaming_axk1 import StreamedPieces
 from modeling_axk1.stream.estimate import Estimate, Held, Machine, estimate, token_bytes
 from modeling_axk1.stream.opening import Loading, folder_of, one_line
 
@@ -102,11 +103,11 @@ def forecast(place: str, loading: Loading, read: float | None = None) -> Forecas
 
 def _standing(folder: str, asked: Streaming) -> tuple[Any, Any]:
     """Return the model without weights, and what it would read on demand."""
+    from modeling_axk1.model.attach_axk1 import stream_weights
     from modeling_axk1.model.checkpoint_axk1 import match_checkpoint
     from modeling_axk1.model.configuration_axk1 import AXK1Config
     from modeling_axk1.model.modeling_axk1 import AXK1ForCausalLM
     from modeling_axk1.model.quantised_axk1 import take_over, taken_over
-    from modeling_axk1.model.streamed_axk1 import stream_weights
 
     config = take_over(AXK1Config, folder, {}).get("config") or AXK1Config.from_pretrained(folder)
     quantisation = taken_over(config)

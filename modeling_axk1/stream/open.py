@@ -9,7 +9,7 @@ from modeling_axk1.errors import UsageError
 from modeling_axk1.files import user_cache
 from modeling_axk1.model.memory_axk1 import Streaming, bytes_of
 from modeling_axk1.model.modeling_axk1 import AXK1ForCausalLM
-from modeling_axk1.model.streaming_axk1 import Reader
+from modeling_axk1.model.reading_axk1 import Reader
 from modeling_axk1.stream.digests import CheckedReader, expected_digests
 from modeling_axk1.stream.folder import folder_for
 from modeling_axk1.stream.kept import Kept

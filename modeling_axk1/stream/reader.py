@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from modeling_axk1.errors import UsageError, WeightsError
-from modeling_axk1.model.streaming_axk1 import ALIGNMENT, ShardReader, in_parallel
+from modeling_axk1.model.reading_axk1 import ALIGNMENT, ShardReader, in_parallel
 from modeling_axk1.stream.kept import Kept
 from modeling_axk1.weights.facts import identity
 from modeling_axk1.weights.header import header_length
@@ -47,7 +47,7 @@ class FolderReader(ShardReader):
 class WebReader:
     """Reads the shards of `store`: from its folder where they are kept there, else from the web, to be kept.
 
-    See `model.streaming_axk1.Reader` for what its methods do, and `Kept` for `kept`.
+    See `model.reading_axk1.Reader` for what its methods do, and `Kept` for `kept`.
     """
 
     def __init__(self, store: Store, kept: Kept, direct: bool = True) -> None:

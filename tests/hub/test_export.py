@@ -48,14 +48,17 @@ def test_the_code_in_it_is_the_packages_own_byte_for_byte(made, tmp_path):
     export(*made, tmp_path / "out", **NAMES)
     model = Path(modeling_axk1.__file__).parent / "model"
     for name in (
+        "attach_axk1.py",
         "cache_axk1.py",
         "checkpoint_axk1.py",
         "configuration_axk1.py",
         "generation_axk1.py",
         "memory_axk1.py",
         "modeling_axk1.py",
+        "policies_axk1.py",
         "products_axk1.py",
         "quantised_axk1.py",
+        "reading_axk1.py",
         "streamed_axk1.py",
         "streaming_axk1.py",
     ):

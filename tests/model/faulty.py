@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from modeling_axk1 import AXK1ForCausalLM
-from modeling_axk1.model import streamed_axk1
+from modeling_axk1.model import attach_axk1
 from modeling_axk1.model.memory_axk1 import plan_memory
-from modeling_axk1.model.streaming_axk1 import ShardReader
+from modeling_axk1.model.reading_axk1 import ShardReader
 from tests.conftest import tiny_config
 
 IDS = torch.arange(1, 25).view(2, 12)
@@ -49,7 +49,7 @@ def with_nothing_kept(folder: Path, monkeypatch: pytest.MonkeyPatch, **streaming
         tight = in_use + reserve + 2 * max(rest.values()) + expert_bytes
         return plan_memory(tight, in_use, reserve, rest, expert_bytes, experts, at_once)
 
-    monkeypatch.setattr(streamed_axk1, "plan_memory", least)
+    monkeypatch.setattr(attach_axk1, "plan_memory", least)
     model = AXK1ForCausalLM.from_pretrained(folder, memory="1TB", streaming=streaming)
     assert model.streamed.plan.expert_slots == 1
     assert not model.streamed.plan.fixed

@@ -3,7 +3,7 @@
 import mmap
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modeling_axk1.model.memory_axk1 import asked_for, bytes_of, plan_memory, process_bytes
@@ -33,6 +33,7 @@ class TestPlan:
         experts=st.integers(1, 60),
         at_once=st.integers(1, 8),
     )
+    @example(memory=242, rest=[1, 209], expert=2, experts=2, at_once=2)
     def test_it_keeps_within_the_memory_or_names_what_would_do(self, memory, rest, expert, experts, at_once):
         sizes = dict(enumerate(rest))
         # Nothing of the rest kept, or all of it; slots for it to pass; one expert.

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from modeling_axk1 import AXK1ForCausalLM, AXK1Model
+from modeling_axk1.model import attach_axk1 as attach
 from modeling_axk1.model import modeling_axk1 as modeling
 from modeling_axk1.model import streamed_axk1 as streamed
 from modeling_axk1.model.memory_axk1 import plan_memory
@@ -77,13 +78,13 @@ class TestExactness:
     @pytest.mark.parametrize("form", ["fused", "int4"])
     def test_and_when_nothing_of_the_rest_can_stay(self, checkpoints, loaded, form, monkeypatch):
         # Blocks of two rows of the head, and memory for two pieces of the rest and two experts.
-        monkeypatch.setattr(streamed, "_BLOCK_BYTES", 2 * 256 * 2)
+        monkeypatch.setattr(attach, "_BLOCK_BYTES", 2 * 256 * 2)
 
         def just_enough(memory, in_use, reserve, rest, expert_slot_bytes, *numbers):
             memory = in_use + reserve + 2 * max(rest.values()) + 2 * expert_slot_bytes
             return plan_memory(memory, in_use, reserve, rest, expert_slot_bytes, *numbers)
 
-        monkeypatch.setattr(streamed, "plan_memory", just_enough)
+        monkeypatch.setattr(attach, "plan_memory", just_enough)
         model = load(checkpoints / form, memory="8GiB")
         assert (model.streamed.rest.slots, model.streamed.experts.slots) == (2, 2)
         assert not model.streamed.rest.fixed

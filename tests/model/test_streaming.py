@@ -1,6 +1,5 @@
 """Pieces of shards in slots: what is wanted comes before what is expected, and nothing half-read is ever taken."""
 
-import struct
 import subprocess
 import sys
 import threading
@@ -11,19 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from modeling_axk1.model.streaming_axk1 import (
-    ALIGNMENT,
-    Extent,
-    LeastFrequentlyUsed,
-    LeastRecentlyUsed,
-    Reading,
-    SegmentedLru,
-    ShardReader,
-    StreamedPieces,
-    extents_in,
-    read_extent,
-    room_for,
-)
+from modeling_axk1.model.policies_axk1 import LeastFrequentlyUsed, LeastRecentlyUsed, SegmentedLru
+from modeling_axk1.model.reading_axk1 import ALIGNMENT, Extent, Reading, ShardReader, extents_in
+from modeling_axk1.model.streaming_axk1 import StreamedPieces, room_for
 
 ROWS, WIDTH = 12, 1000
 
@@ -57,43 +46,6 @@ def take(streamed: StreamedPieces[int], key: int) -> int:
     (value,) = streamed.take(key)["w"].unique().tolist()
     streamed.give(key)
     return value
-
-
-@pytest.fixture(scope="module")
-def shard(tmp_path_factory):
-    """A shard whose tensors begin at no multiple of anything."""
-    torch.manual_seed(0)
-    tensors = {f"t{n}": torch.randn(3, 5 * n + 1) for n in range(8)} | {"half": torch.randn(7, 3).bfloat16()}
-    path = tmp_path_factory.mktemp("shard") / "model.safetensors"
-    save_file(tensors, path)
-    return str(path), tensors
-
-
-class TestShardReader:
-    @pytest.mark.parametrize("direct", [True, False])
-    def test_every_tensor_is_read_where_the_header_places_it(self, shard, direct):
-        path, tensors = shard
-        for name, extent in extents_in(path).items():
-            assert torch.equal(read_extent(ShardReader(direct), extent), tensors[name])
-
-    def test_parts_and_rows_of_a_tensor(self, shard):
-        path, tensors = shard
-        extent = extents_in(path)["half"]
-        assert torch.equal(read_extent(ShardReader(), extent.part(2)), tensors["half"][2])
-        assert torch.equal(read_extent(ShardReader(), extent.rows(5, 99)), tensors["half"][5:])
-
-    def test_behind_a_header_of_odd_length_a_tensor_is_moved_to_where_it_may_lie(self, tmp_path):
-        header = b'{"t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}} '
-        path = tmp_path / "odd.safetensors"
-        path.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<2f", 1.5, -2.0))
-        assert (8 + len(header)) % 4
-        assert read_extent(ShardReader(), extents_in(str(path))["t"]).tolist() == [1.5, -2.0]
-
-    def test_a_shard_that_ends_early_is_named(self, tmp_path):
-        path = tmp_path / "short.safetensors"
-        path.write_bytes(b"x" * 100)
-        with pytest.raises(ValueError, match=r"short\.safetensors ends at byte 100"):
-            read_extent(ShardReader(), Extent(str(path), 50, torch.uint8, (100,)))
 
 
 class TestSlots:
@@ -198,7 +150,8 @@ class TestSlots:
         """As it would not if a thread were in torch by then."""
         program = """
 import time, torch
-from modeling_axk1.model.streaming_axk1 import Extent, Reading, StreamedPieces
+from modeling_axk1.model.reading_axk1 import Extent, Reading
+from modeling_axk1.model.streaming_axk1 import StreamedPieces
 
 class Slow:
     def read(self, file, start, nbytes, buffer):
@@ -239,43 +192,3 @@ StreamedPieces(pieces, 50, Reading(Slow(), 4)).want(pieces)
 
     def test_a_slot_has_room_for_the_edges_of_a_direct_read(self):
         assert room_for({"w": Extent("f", ALIGNMENT - 1, torch.uint8, (2,))}) == 2 * ALIGNMENT
-
-
-class TestPolicies:
-    def test_least_recently_used(self):
-        policy = LeastRecentlyUsed()
-        for key in (1, 2, 3, 1):
-            policy.used(key)
-        assert policy.victim([1, 2, 3]) == 2
-        assert policy.victim([3, 1]) == 3
-
-    def test_least_frequently_used(self):
-        policy = LeastFrequentlyUsed()
-        for key in (1, 1, 2, 3, 3):
-            policy.used(key)
-        assert policy.victim([1, 2, 3]) == 2
-
-    def test_old_times_count_less(self):
-        policy = LeastFrequentlyUsed(half_life=4)
-        for key in [1] * 5 + [2] * 16 + [3] * 4:
-            policy.used(key)
-        assert policy.victim([1, 2, 3]) == 1
-
-    def test_counting_goes_on_for_ever(self):
-        policy = LeastFrequentlyUsed(half_life=1)
-        for key in [1] * 2000 + [2, 2, 2]:
-            policy.used(key)
-        assert policy.victim([1, 2]) == 1
-
-    def test_what_was_used_once_goes_before_what_was_used_again(self):
-        policy = SegmentedLru(2)
-        for key in (1, 1, 2, 3):
-            policy.used(key)
-        assert policy.victim([1, 2, 3]) == 2
-        assert policy.victim([1, 3]) == 3
-
-    def test_the_second_segment_is_bounded(self):
-        policy = SegmentedLru(1)
-        for key in (1, 1, 2, 2):
-            policy.used(key)
-        assert policy.victim([1, 2]) == 1

@@ -19,15 +19,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modeling_axk1.model.streaming_axk1 import (
-    ALIGNMENT,
-    Extent,
-    Reading,
-    ShardReader,
-    StreamedPieces,
-    extents_in,
-    read_extent,
-)
+from modeling_axk1.model.reading_axk1 import ALIGNMENT, Extent, Reading, ShardReader, extents_in, read_extent
+from modeling_axk1.model.streaming_axk1 import StreamedPieces
 from tests.model.faulty import FailingReader, logits, shards_of, with_nothing_kept, with_one_expert, write_model
 
 

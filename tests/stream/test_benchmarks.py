@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling_axk1.model.streaming_axk1 import POLICIES
+from modeling_axk1.model.policies_axk1 import POLICIES
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.append(str(BENCHMARKS))  # they are scripts, which import each other from their own folder

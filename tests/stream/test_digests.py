@@ -11,7 +11,7 @@ import torch
 
 from modeling_axk1.checksums import write_sums
 from modeling_axk1.errors import UsageError, WeightsError
-from modeling_axk1.model.streaming_axk1 import extents_in
+from modeling_axk1.model.reading_axk1 import extents_in
 from modeling_axk1.stream.reader import FolderReader, WebReader
 from modeling_axk1.weights.record import record
 from tests.model.faulty import logits, shards_of

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from modeling_axk1.errors import UsageError, WeightsError
-from modeling_axk1.model.streaming_axk1 import extents_in
+from modeling_axk1.model.reading_axk1 import extents_in
 from modeling_axk1.stream import load
 from modeling_axk1.stream.kept import Kept
 from tests.model.faulty import logits, shards_of

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from modeling_axk1.errors import WeightsError
-from modeling_axk1.model.streaming_axk1 import ALIGNMENT
+from modeling_axk1.model.reading_axk1 import ALIGNMENT
 from modeling_axk1.stream.kept import Kept
 from modeling_axk1.stream.reader import WebReader
 

@@ -26,14 +26,17 @@ from modeling_axk1.weights.plan import DEFAULT_SHARD_BYTES
 from modeling_axk1.weights.record import record
 
 REMOTE_CODE = (
+    "attach_axk1.py",
     "cache_axk1.py",
     "checkpoint_axk1.py",
     "configuration_axk1.py",
     "generation_axk1.py",
     "memory_axk1.py",
     "modeling_axk1.py",
+    "policies_axk1.py",
     "products_axk1.py",
     "quantised_axk1.py",
+    "reading_axk1.py",
     "streamed_axk1.py",
     "streaming_axk1.py",
 )
