@@ -45,6 +45,7 @@ from modeling_axk1.stream.estimate import (
     token_bytes,
     uniform,
 )
+from modeling_axk1.stream.forecast import prepare_speed
 from modeling_axk1.weights.encodings import encoding_named
 
 STORED = ("bf16", "fp8", "int8", "int4")
@@ -93,15 +94,20 @@ def measured_curve(folder: Path, caps: list[str], tokens: int, machine: Machine)
         yield row
 
 
-def computing_speed(stored: str, tiny: bool) -> float:
-    """Bytes of weights a second that a token is multiplied with when all are in memory: two layers of the release's."""
+def computing_speeds(stored: str, tiny: bool) -> tuple[float, float | None]:
+    """Bytes of weights a second that a token is multiplied with when all are in memory: two layers of the release's.
+
+    And those of experts a second that are made ready for it.
+    """
     config = config_of(1, None if tiny else 16, tiny)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "checkpoint"
         make_of_holes(folder, config, stored, 3)
         weights = token_bytes(json.loads((folder / "config.json").read_text()))
         seconds = run(task(folder, 1, who="ours", options={"memory": 2**40}, again=True))["seconds_of_a_token_again"]
-    return weights.met / seconds
+        model = AXK1ForCausalLM.from_pretrained(folder, memory=2**40)
+        prepare = prepare_speed(model.streamed.experts, torch.get_num_threads())
+    return weights.met / seconds, prepare
 
 
 def reading_speed(folder: Path, nbytes: int) -> float:
@@ -115,10 +121,17 @@ def reading_speed(folder: Path, nbytes: int) -> float:
     return statistics.median(found)
 
 
-def computed(machine: str, memory: float, read: float, speeds: dict[str, float], routing: dict[str, HitRate]) -> Any:
+def computed(
+    machine: str,
+    memory: float,
+    read: float,
+    speeds: dict[str, tuple[float, float | None]],
+    routing: dict[str, HitRate],
+) -> Any:
     """The release on a machine, in every form, from the least memory to all it has."""
     for stored, weights in release().items():
-        speed = Machine(read, speeds[stored])
+        compute, prepare = speeds[stored]
+        speed = Machine(read, compute, prepare=prepare)
         points = [size * 2**30 for size in (6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160)]
         for given in [*(point for point in points if point < memory), int(memory)]:
             try:
@@ -173,11 +186,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER", help="where to write")
     options = parser.parse_args()
     config = config_of(options.sparse_layers, options.experts, options.tiny)
-    speeds = {stored: computing_speed(stored, options.tiny) for stored in STORED}
+    speeds = {stored: computing_speeds(stored, options.tiny) for stored in STORED}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary) / "checkpoint"
         make(folder, config)
-        here = Machine(reading_speed(folder, bytes_of(options.reading_bytes)), speeds["bf16"])
+        here = Machine(reading_speed(folder, bytes_of(options.reading_bytes)), speeds["bf16"][0])
         curve = list(measured_curve(folder, options.memory, options.tokens, here))
     routing: dict[str, HitRate] = {"even routing": uniform}
     if (small := measured_routing(options.out)) is not None:
@@ -185,8 +198,11 @@ def main() -> None:
     own = environment()
     rows = list(computed("this machine", own["machine"]["memory_gib"] * 2**30, here.read, speeds, routing))
     for name, other in (("laptop", LAPTOP), ("workstation", WORKSTATION)):
-        best = OF_MEMORY_SPEED * other["memory_speed"]
-        scaled = {stored: best * min(1.0, speed / speeds["bf16"]) for stored, speed in speeds.items()}
+        times = OF_MEMORY_SPEED * other["memory_speed"] / speeds["bf16"][0]
+        scaled = {
+            stored: (min(times * compute, times * speeds["bf16"][0]), prepare and times * prepare)
+            for stored, (compute, prepare) in speeds.items()
+        }
         rows += computed(name, other["memory"], other["read"], scaled, routing)
     result = {
         "command": "python benchmarks/streaming_curve.py",
@@ -195,14 +211,15 @@ def main() -> None:
         "tokens": options.tokens,
         "threads": torch.get_num_threads(),
         "bytes_read_per_second": round(here.read),
-        "bytes_computed_per_second": {stored: round(speed) for stored, speed in speeds.items()},
+        "bytes_computed_per_second": {stored: round(speed) for stored, (speed, _) in speeds.items()},
+        "bytes_made_ready_per_second": {stored: ready and round(ready) for stored, (_, ready) in speeds.items()},
         "measured": curve,
         "assumed": {
             "laptop": LAPTOP,
             "workstation": WORKSTATION,
             "share_of_memory_speed": OF_MEMORY_SPEED,
             "bytes_beside_weights": BESIDE_WEIGHTS,
-            "encoded_weights": "are multiplied as much slower than BF16 there as on this machine, byte for byte",
+            "encoded_weights": "are multiplied, and made ready, as much slower than BF16 there as on this machine",
             "routing_of_small_models": f"{MODEL}, {POLICY}, text in turns; from streaming_policies.json",
             "reading": "is overlapped with computing wholly, unless one after another is said",
         },

@@ -99,7 +99,7 @@ class StreamedPieces(Generic[Key]):
     ) -> None:
         self.pieces, self.fixed = pieces, frozenset(fixed)
         self._policy: Policy[Key] = policy or LeastFrequentlyUsed()
-        self._reading, self._prepare, self._pin_memory = reading, prepare, pin_memory
+        self._reading, self._pin_memory, self.prepare = reading, pin_memory, prepare
         self._slot_bytes = max((room_for(piece) for key, piece in pieces.items() if key not in self.fixed), default=0)
         self.slots = min(max(1, slots), len(pieces) - len(self.fixed))
         self._free: list[AlignedMemory] = []
@@ -312,7 +312,7 @@ class StreamedPieces(Generic[Key]):
                 raw = raw.clone()  # behind a header of odd length, which no common tool writes
             tensors[name] = raw.view(extent.dtype).view(extent.shape)
             base += _room(extent)
-        return self._prepare(key, tensors) if self._prepare else tensors
+        return self.prepare(key, tensors) if self.prepare else tensors
 
     def _forget(self, key: Key, entry: _Entry) -> None:
         """Let go of a piece that could not be read, which may have been wanted anew before all its reads had ended."""

@@ -156,12 +156,14 @@ class Machine:
         read: at which weights come from the disk.
         compute: at which a token is multiplied with weights that are in memory; the memory's own at the best.
         flops: at which many tokens at once are, where arithmetic is the limit; None: never.
+        prepare: at which experts that were read are made ready for it, by all cores; None: they are as they come.
 
     """
 
     read: float
     compute: float
     flops: float | None = None
+    prepare: float | None = None
 
 
 @dataclass(frozen=True)
@@ -221,4 +223,6 @@ def estimate(
     computing = (weights.rest + visited * weights.expert) / machine.compute
     if machine.flops is not None:
         computing = max(computing, 2 * weights.active * tokens / machine.flops)
+    if machine.prepare is not None:
+        computing += visited * weights.expert * (1 - hits) / machine.prepare
     return Estimate(hits, bytes_read, bytes_read / machine.read, computing, overlap)

@@ -1,7 +1,8 @@
 """What a memory cap will give and cost, before a weight is read: the plan, and how long a token will take.
 
 The plan is the one that loading would make, from the shards' headers. Two speeds decide the rest: the disk's, given or
-measured by reading a sample of the shards, and the machine's at multiplying one expert, measured with zeros.
+measured by reading a sample of the shards, and the machine's at multiplying experts and making them ready for that,
+measured with numbers that are all alike.
 """
 
 import math
@@ -11,11 +12,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 
 from modeling_axk1.errors import UsageError
 from modeling_axk1.model.memory_axk1 import MemoryPlan, Streaming, asked_for
-from modeling_axk1.model.reading_axk1 import ALIGNMENT, Extent, Reading, ShardReader
+from modeling_axk1.model.reading_axk1 import Extent, Reading, ShardReader, in_parallel
 from modeling_axk1.model.streaming_axk1 import StreamedPieces
 from modeling_axk1.stream.estimate import Estimate, Held, Machine, estimate, token_bytes
 from modeling_axk1.stream.opening import Loading, folder_of, one_line
@@ -24,6 +26,7 @@ from modeling_axk1.stream.opening import Loading, folder_of, one_line
 _PROMPTS = (20, 500)
 _SAMPLE_BYTES = 512 * 2**20
 _SAMPLE_SECONDS = 3.0
+_BYTE = 0x3F
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Forecast:
         experts: routed experts of all layers, `expert_bytes` each.
         read: speed of the disk, `read_measured` or given.
         compute: speed at which an expert in memory is multiplied.
+        prepare: speed at which experts of 8 or 4 bits are made ready for that; None: they are as they come.
         token: a token after others, if every expert were visited equally often: real text does better.
         prompts: {tokens: what a prompt of so many costs}, likewise.
 
@@ -49,6 +53,7 @@ class Forecast:
     read: float
     read_measured: bool
     compute: float
+    prepare: float | None
     token: Estimate
     prompts: dict[int, Estimate]
 
@@ -86,7 +91,8 @@ def forecast(place: str, loading: Loading, read: float | None = None) -> Forecas
     extents = [extent for piece in streamed.experts.pieces.values() for extent in piece.values()]
     compute = compute_speed(model)
     speed = read or read_speed(extents, asked.threads, asked.direct)
-    machine = Machine(speed, compute)
+    prepare = prepare_speed(streamed.experts, torch.get_num_threads())
+    machine = Machine(speed, compute, prepare=prepare)
     return Forecast(
         plan=streamed.plan,
         held=held,
@@ -96,6 +102,7 @@ def forecast(place: str, loading: Loading, read: float | None = None) -> Forecas
         read=speed,
         read_measured=read is None,
         compute=compute,
+        prepare=prepare,
         token=estimate(weights, held, machine),
         prompts={tokens: estimate(weights, held, machine, tokens=tokens) for tokens in _PROMPTS},
     )
@@ -118,14 +125,14 @@ def _standing(folder: str, asked: Streaming) -> tuple[Any, Any]:
         sharded_metadata=None, weight_mapping=None, ignore_mismatched_sizes=False, hf_quantizer=None
     )
     found = match_checkpoint(model, files, wanted, quantisation)
-    zeros = _Zeros()
-    streamed = stream_weights(model, found, replace(asked, reader=zeros))
-    zeros.armed = True
+    alike = _AllAlike()
+    streamed = stream_weights(model, found, replace(asked, reader=alike))
+    alike.armed = True
     return model, streamed
 
 
-class _Zeros(ShardReader):
-    """Reads headers from shards, and then zeros for everything."""
+class _AllAlike(ShardReader):
+    """Reads headers from shards, and then the same byte for everything: of no form of a number is it zero or NaN."""
 
     armed = False
 
@@ -133,12 +140,11 @@ class _Zeros(ShardReader):
         if not self.armed:
             super().read(file, start, nbytes, buffer)
             return
-        touched = buffer[::ALIGNMENT]  # a page that nobody wrote would be the system's one page of zeros, in its cache
-        touched[:] = bytes(len(touched))
+        np.frombuffer(buffer, np.uint8).fill(_BYTE)
 
 
 def compute_speed(model: Any) -> float:
-    """Return how many bytes of an expert in memory are multiplied with a token in a second; weights are zeros."""
+    """Return how many bytes of an expert in memory are multiplied with a token in a second."""
     sparse = next((layer for layer in model.base_model.layers if layer.is_sparse), None)
     if sparse is None:
         raise UsageError("a forecast needs a model with routed experts")
@@ -154,6 +160,24 @@ def compute_speed(model: Any) -> float:
             best = min(best, time.perf_counter() - began)
     nbytes = sum(extent.nbytes for extent in experts.pieces.pieces[experts.layer_idx, 0].values())
     return nbytes / best
+
+
+def prepare_speed(pieces: StreamedPieces[Any], threads: int) -> float | None:
+    """Return how many bytes of experts so many threads make ready in a second; None where there is nothing to do."""
+    (key, extents), prepare = next(iter(pieces.pieces.items())), pieces.prepare
+    assert prepare is not None
+
+    def read() -> dict[str, torch.Tensor]:
+        alike = {name: torch.full((extent.nbytes,), _BYTE, dtype=torch.uint8) for name, extent in extents.items()}
+        return {name: alike[name].view(extent.dtype).view(extent.shape) for name, extent in extents.items()}
+
+    if all(isinstance(weight, torch.Tensor) for weight in prepare(key, read()).values()):
+        return None
+    experts = [read() for _ in range(2 * threads)]
+    began = time.perf_counter()
+    in_parallel(lambda tensors: prepare(key, tensors), experts, threads)
+    nbytes = sum(extent.nbytes for extent in extents.values())
+    return len(experts) * nbytes / (time.perf_counter() - began)
 
 
 def read_speed(extents: list[Extent], threads: int = 4, direct: bool = True) -> float:

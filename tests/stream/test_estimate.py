@@ -1,5 +1,7 @@
 """What a token costs under a memory cap, by arithmetic alone."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +104,14 @@ def test_a_long_prompt_is_held_up_by_arithmetic():
     weights = STORED[None]
     prompt = estimate(weights, held_in(weights, 1100 * GIB), MACHINE, tokens=1000)
     assert prompt.seconds == pytest.approx(2 * weights.active * 1000 / MACHINE.flops)
+
+
+def test_what_is_read_may_have_to_be_made_ready():
+    weights = STORED[None]
+    held = held_in(weights, 40 * GIB)
+    as_it_comes, made_ready = (estimate(weights, held, replace(MACHINE, prepare=speed)) for speed in (None, 4e9))
+    missing = as_it_comes.bytes_read - (weights.rest - held.rest)
+    assert made_ready.computing - as_it_comes.computing == pytest.approx(missing / 4e9)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
