@@ -7,7 +7,7 @@ import torch
 
 from modeling_axk1.model import products_axk1 as products
 from modeling_axk1.model.memory_axk1 import asked_for
-from modeling_axk1.stream.forecast import _standing, compute_speed, forecast
+from modeling_axk1.stream.forecast import _standing, compute_speed, forecast, read_speed
 from modeling_axk1.stream.opening import Loading
 from modeling_axk1.weights.convert import Conversion, convert
 from modeling_axk1.weights.order import Sharding
@@ -48,3 +48,10 @@ def test_the_product_that_is_measured_is_the_one_that_runs(forms, monkeypatch):
     kinds = {type(weight) for weight in streamed.experts.take(first).values()}
     assert kinds == {products.PackedWeight if products._lanes() else products.EncodedWeight}
     assert model.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_disks_speed_is_measured_by_some_of_the_shards(forms, direct):
+    _, streamed = _standing(str(forms / "int4"), asked_for({"expert_memory": "1MB"}))
+    extents = [extent for piece in streamed.experts.pieces.values() for extent in piece.values()]
+    assert 0 < read_speed(extents, 2, direct) < 1e12
