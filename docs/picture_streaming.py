@@ -27,7 +27,7 @@ def curve(word: Word, theme: str) -> str:
     pyplot = drawing(theme)
     ink, ours, other = THEMES[theme]
     found = result("streaming_curve")
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
     gib = [point["memory_bytes"] / 2**30 for point in found["measured"]]
     speeds = [point["tokens_per_second"] for point in found["measured"]]
     left.plot(gib, speeds, "o-", color=ours, label=word("measured, tokens/s"))
@@ -50,7 +50,8 @@ def curve(word: Word, theme: str) -> str:
     for axes in (left, right):
         axes.grid(color=ink, alpha=0.15)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
+    left.legend(frameon=False, fontsize=8)
+    right.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return as_svg(pyplot, figure)
 
 
@@ -60,7 +61,7 @@ def policies(word: Word, theme: str) -> str:
     ink = THEMES[theme][0]
     models = result("streaming_policies")["models"]
     figure, all_axes = pyplot.subplots(
-        1, len(models), figsize=(10, 3.4), layout="constrained", sharey=True, squeeze=False
+        1, len(models), figsize=(10, 3.9), layout="constrained", sharey=True, squeeze=False
     )
     for axes, model in zip(all_axes[0], models, strict=True):
         rates = model["texts"][-1]["hit_rates"]
@@ -72,7 +73,8 @@ def policies(word: Word, theme: str) -> str:
         axes.grid(color=ink, alpha=0.15)
         axes.spines[["top", "right"]].set_visible(False)
     all_axes[0][0].set_ylabel(word("visits that find theirs there, %"))
-    all_axes[0][-1].legend(frameon=False, fontsize=8)
+    lines, names = all_axes[0][0].get_legend_handles_labels()
+    figure.legend(lines, names, frameon=False, fontsize=8, ncols=4, loc="outside lower center")
     return as_svg(pyplot, figure)
 
 
