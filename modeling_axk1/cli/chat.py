@@ -1,10 +1,9 @@
 """`axk1 chat`: question after question, what was said before kept in the cache."""
 
 import json
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -92,18 +91,14 @@ def chat(
 def _answer(conversation: Any, question: str, wish: Any, context: int | None, as_json: bool) -> None:
     """Ask, and show the answer; one that has no room left is refused, and the conversation goes on."""
     from modeling_axk1.cli.live import Screen
+    from modeling_axk1.cli.stopping import stopping
 
     try:
         asking.check_room(conversation.speaker, len(conversation.with_question(question)), wish, context)
     except UsageError as error:
         asking.say(f"{error}; /reset begins anew")
         return
-    with Screen(wish.max_new_tokens, quiet=as_json) as screen, _stopping() as stop:
-
-        def watching(watch: Any) -> None:
-            screen.watches(watch)
-            stop.append(watch.stop)
-
+    with Screen(wish.max_new_tokens, quiet=as_json) as screen, stopping(screen.watches) as watching:
         answer = conversation.ask(question, wish, screen.write, watching)
     if as_json:
         typer.echo(json.dumps(asking.as_json(answer), ensure_ascii=False))
@@ -128,20 +123,3 @@ def _lines() -> Iterator[str]:
         except EOFError:
             asking.say("")
             return
-
-
-@contextmanager
-def _stopping() -> Iterator[list[Any]]:
-    """Let a first Ctrl-C set the event in the list, which ends an answer between two layers; a second ends all."""
-    events: list[Any] = []
-
-    def stop(*_: object) -> None:
-        if not events or events[0].is_set():
-            raise KeyboardInterrupt
-        events[0].set()
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield events
-    finally:
-        signal.signal(signal.SIGINT, before)

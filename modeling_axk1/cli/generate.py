@@ -100,9 +100,10 @@ def generate(
         ids = speaker.asked([*messages, {"role": "user", "content": text}], thinking)
     asking.check_room(speaker, len(ids), wish, context)
     from modeling_axk1.cli.live import Screen
+    from modeling_axk1.cli.stopping import stopping
 
-    with Screen(max_new_tokens, quiet=as_json) as screen:
-        answer = speaker.say(ids, wish, screen.write, watching=screen.watches)
+    with Screen(max_new_tokens, quiet=as_json) as screen, stopping(screen.watches, at_once=True) as watching:
+        answer = speaker.say(ids, wish, screen.write, watching=watching)
     if as_json:
         print_json(asking.as_json(answer))
     else:

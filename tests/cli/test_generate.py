@@ -176,10 +176,10 @@ def test_on_a_terminal_a_line_says_what_goes_on_and_ctrl_c_keeps_what_came(folde
                 break
         while part := os.read(main_end, 1 << 16):
             shown += part
-    assert process.wait() == 130
+    text = shown.decode()
+    assert process.wait() == 130, text
     os.close(main_end)
     answer.close()
-    text = shown.decode()
     assert "of 3000, layer " in text
     assert "guessed right" in text
     assert "stopped: " in text.splitlines()[-1]
