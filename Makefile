@@ -12,7 +12,7 @@ demo: $(VENV)/.installed  ## from raw text to a published model, on this machine
 
 test: lint  ## everything: lint, types, tests on two cores; git-lfs and nginx among them
 	.ci/programs
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

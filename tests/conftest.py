@@ -18,6 +18,12 @@ os.environ["OMP_NUM_THREADS"] = str(THREADS)
 torch.set_num_threads(THREADS)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of slow tests: two workers then end together, with files that take seconds."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def tiny_config(**changes) -> AXK1Config:
     """The preset `tiny` with a vocabulary of 128 and the three special tokens at its end."""
     defaults = {"vocab_size": 128, "bos_token_id": 125, "pad_token_id": 126, "eos_token_id": 127}

@@ -89,6 +89,7 @@ def impatient_clients(monkeypatch):
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_keeps_what_it_acknowledged(tmp_path):
     chance = random.Random(6)
     writers = [Writer(number) for number in range(4)]
