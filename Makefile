@@ -10,9 +10,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 demo: $(VENV)/.installed  ## from raw text to a published model, on this machine
 	$(BIN)/axk1 quickstart
 
-test: lint  ## everything: lint, types, tests on two cores; git-lfs and nginx among them
+test: lint  ## everything: lint, types, tests on two cores, a third beside them while one waits; git-lfs and nginx too
 	.ci/programs
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ torch.set_num_threads(THREADS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files of slow tests: two workers then end together, with files that take seconds."""
+    """Begin with the files of slow tests: workers then end together, with files that take seconds."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
