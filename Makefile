@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 demo: $(VENV)/.installed  ## from raw text to a published model, on this machine
 	$(BIN)/axk1 quickstart
 
-test: lint  ## everything: lint, types, tests on two cores, a third beside them while one waits; git-lfs and nginx too
+test: lint  ## everything: lint, types, tests, three at a time for two cores; git-lfs and nginx among them
 	.ci/programs
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
