@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -16,6 +17,9 @@ from modeling_axk1.model.presets import PRESETS
 THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 os.environ["OMP_NUM_THREADS"] = str(THREADS)
 torch.set_num_threads(THREADS)
+# How long an example takes is the machine's affair.
+hypothesis.settings.register_profile("axk1", deadline=None)
+hypothesis.settings.load_profile("axk1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -48,19 +48,31 @@ class Workers:
         self._alive: dict[int, tuple[socket.socket, float]] = {}
         # Nothing is ever written: its end tells the workers that this process stops them, or is gone.
         self._life, self._own_life = os.pipe()
+        # A byte for every signal. Waiting for a process instead would miss one that comes just before the wait begins.
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
         self._stopping = False
 
     def start(self) -> None:
         """Start the workers; from now on SIGINT and SIGTERM stop them."""
-        for listener in self._sockets:
-            self._fork(listener)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: self.stop())
+        for listener in self._sockets:
+            self._fork(listener)
 
     def wait(self) -> None:
         """Keep them alive until SIGINT, SIGTERM or `stop`; raises HubError when one ends as soon as it starts."""
         while self._alive:
-            process, status = os.wait()
+            os.read(self._woken, 4096)
+            self._replace_ended()
+
+    def _replace_ended(self) -> None:
+        while self._alive:
+            process, status = os.waitpid(-1, os.WNOHANG)
+            if not process:
+                return
             listener, started = self._alive.pop(process, (None, 0.0))
             if listener is None or self._stopping:
                 continue
@@ -87,9 +99,11 @@ class Workers:
             return
         status = 1
         try:
-            os.close(self._own_life)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            os.close(self._own_life)
             for other in self._sockets:
                 if other is not listener:
                     other.close()
